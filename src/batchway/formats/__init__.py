@@ -1,0 +1,1 @@
+"""One file a dialect, and a table of them. No I/O."""

@@ -1,0 +1,1 @@
+"""Router, plugin pipeline, upstreams: the target behind the data plane."""

@@ -1,0 +1,191 @@
+"""The values that travel between formats, engine and targets."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from http import HTTPStatus
+from typing import Annotated, Any, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from batchway.errors import BatchwayError, BodyTooLarge, ReplyTooLarge
+
+R = TypeVar("R")
+
+Positive = Annotated[int, Meta(gt=0)]
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one batch may cost. Sizes in bytes, times in milliseconds."""
+
+    max_body_size: Positive = 1024 * 1024
+    max_pipeline_items: Positive = 1000
+    timeout: Positive = 30_000
+    max_timeout: Positive = 300_000
+    concurrency: Positive = 100
+    max_reply_size: Positive = 10 * 1024 * 1024
+    max_response_size: Positive = 64 * 1024 * 1024
+
+
+class Headers:
+    """Request headers: lower-case names in wire order, never changed once built.
+
+    The items of a batch that add no header of their own share one of these, so what is costly to
+    derive from them (`index`, `memo`) is derived once for all.
+    """
+
+    __slots__ = ("_index", "memo", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.pairs = tuple(pairs)
+        self._index: dict[bytes, bytes] | None = None
+        #: the owner of the key may keep one value here: `(key, value)`
+        self.memo: tuple[object, Any] | None = None
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of the first header of that lower-case name, or None."""
+        index = self._index
+        if index is None:
+            index = self._index = dict(reversed(self.pairs))
+        return index.get(name)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.pairs)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.pairs == other.pairs
+
+    def __hash__(self) -> int:
+        return hash(self.pairs)
+
+
+class Origin(Struct, frozen=True):
+    """Where a request came from. Travels out of band: no header can forge it."""
+
+    client: str
+    """Address of the client, after trusted proxies; `""` if it has none."""
+    scheme: str = "http"
+    host: str = ""
+    """What the client called us: the outer Host header."""
+    port: int = 80
+    """Port that the client reached us on."""
+    trusted: bool = False
+    """Whether the peer's own `X-Forwarded-*` headers may be believed."""
+
+
+class Budget:
+    """The bytes that all replies of one batch may still take, and the most that one may."""
+
+    __slots__ = ("max_reply_size", "remaining")
+
+    def __init__(self, *, max_reply_size: int, max_response_size: int) -> None:
+        self.max_reply_size = max_reply_size
+        self.remaining = max_response_size
+
+    def take(self, count: int) -> None:
+        """Spend `count` bytes. Raises ReplyTooLarge when they are not there."""
+        if count > self.remaining:
+            message = "the replies of this batch are larger than max_response_size"
+            raise ReplyTooLarge(message)
+        self.remaining -= count
+
+    def give_back(self, count: int) -> None:
+        """Return the bytes of a reply that will not be used."""
+        self.remaining += count
+
+
+class Body(Protocol):
+    """A request body that arrives in pieces."""
+
+    length: int | None
+    """From Content-Length; None if it was not announced."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces, none empty. Raises ClientGone when the client leaves half-way."""
+
+
+class ClientGone(Exception):  # noqa: N818 - not an error: nobody is left to tell
+    """The client closed its connection before its request was whole, or answered."""
+
+
+async def read_body(
+    body: bytes | Body, max_bytes: int, error: Callable[[str], BatchwayError] = BodyTooLarge
+) -> bytes:
+    """The whole body, of at most `max_bytes`. Raises `error` beyond that, as soon as it is known."""
+    if isinstance(body, bytes):
+        size, pieces = len(body), [body]
+    else:
+        size, pieces = body.length or 0, []
+        if size <= max_bytes:
+            size = 0
+            async for piece in body:
+                size += len(piece)
+                if size > max_bytes:
+                    break
+                pieces.append(piece)
+    if size > max_bytes:
+        raise error(f"request size {size} is greater than the maximum size {max_bytes} allowed")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Request(Struct, gc=False):
+    """One HTTP request, from the wire or out of a batch."""
+
+    method: str
+    path: str
+    """As on the wire: percent-encoded ASCII, begins with a slash, no query."""
+    query: str
+    """As on the wire, without the question mark; `""` if there is none."""
+    headers: Headers
+    body: bytes | Body
+    origin: Origin
+    batch: Budget | None = None
+    """Set for an item: the budget of its batch, also the key for fair turns between batches."""
+    verify_tls: bool = False
+    """The item asks that the upstream's certificate be verified, whatever the upstream says."""
+
+
+class Response(Struct, gc=False):
+    """One HTTP response. A body that is no `bytes` is read once, and closed by who reads it."""
+
+    status: int
+    reason: str
+    headers: list[tuple[bytes, bytes]]
+    """End-to-end headers only, names spelled as the upstream spelled them."""
+    body: "bytes | BodyStream"
+
+
+class BodyStream(Protocol):
+    """A response body that arrives in pieces; `aclose` frees its connection, also half-way."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Ready(Struct, Generic[R], gc=False):
+    """An item that needs no running: its answer is known before anything has run."""
+
+    result: R | BatchwayError
+
+
+class Reply(Struct, Generic[R], gc=False):
+    """An item's answer: what its target returned, or why there is nothing to return."""
+
+    index: int
+    result: R | BatchwayError
+
+
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+"""Reason phrases of the registered statuses."""
+
+
+def error_response(error: BatchwayError) -> Response:
+    """The response that tells a client of `error`."""
+    return json_response(error.status, {"error_msg": error.message})
+
+
+def json_response(status: int, document: Any, reason: str = "") -> Response:
+    """A response with a JSON body."""
+    body = msgspec.json.encode(document)
+    headers = [(b"Content-Type", b"application/json")]
+    return Response(status, reason or REASONS.get(status, ""), headers, body)

@@ -1,0 +1,1 @@
+"""One file a plugin: `key_auth.py` is `key-auth`."""
