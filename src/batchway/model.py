@@ -26,8 +26,34 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     max_response_size: Positive = 64 * 1024 * 1024
 
 
+HOP_BY_HOP = frozenset(
+    b"connection content-length expect keep-alive te trailer transfer-encoding upgrade".split()
+)
+"""Names of headers that speak of one connection or of framing, so that are never passed on."""
+
+
+def end_to_end(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers that may travel on: without framing, hop-by-hop ones and those that they name.
+
+    Names keep their spelling. Source: RFC 9110, section 7.6.1.
+    """
+    kept = []
+    nominated: set[bytes] = set()
+    for pair in pairs:
+        name = pair[0].lower()
+        if name == b"connection":
+            nominated.update(token.strip().lower() for token in pair[1].split(b","))
+        elif name not in HOP_BY_HOP and not name.startswith(b"proxy-"):
+            kept.append(pair)
+    nominated.discard(b"close")
+    nominated.discard(b"keep-alive")
+    if nominated:
+        return [pair for pair in kept if pair[0].lower() not in nominated]
+    return kept
+
+
 class Headers:
-    """Request headers: lower-case names in wire order, never changed once built.
+    """Request headers: end-to-end ones only, lower-case names in wire order, never changed once built.
 
     The items of a batch that add no header of their own share one of these, so what is costly to
     derive from them (`index`, `memo`) is derived once for all.
@@ -38,8 +64,8 @@ class Headers:
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs = tuple(pairs)
         self._index: dict[bytes, bytes] | None = None
-        #: the owner of the key may keep one value here: `(key, value)`
-        self.memo: tuple[object, Any] | None = None
+        #: whoever derives something costly may keep it here, behind what it depends on
+        self.memo: tuple[Any, ...] | None = None
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the first header of that lower-case name, or None."""
@@ -103,14 +129,14 @@ class Body(Protocol):
         """The pieces, none empty. Raises ClientGone when the client leaves half-way."""
 
 
-class ClientGone(Exception):  # noqa: N818 - not an error: nobody is left to tell
+class ClientGone(Exception):
     """The client closed its connection before its request was whole, or answered."""
 
 
 async def read_body(
     body: bytes | Body, max_bytes: int, error: Callable[[str], BatchwayError] = BodyTooLarge
 ) -> bytes:
-    """The whole body, of at most `max_bytes`. Raises `error` beyond that, as soon as it is known."""
+    """The whole body, of at most `max_bytes`; raises `error` beyond, as soon as it is known."""
     if isinstance(body, bytes):
         size, pieces = len(body), [body]
     else:
@@ -151,7 +177,8 @@ class Response(Struct, gc=False):
     reason: str
     headers: list[tuple[bytes, bytes]]
     """End-to-end headers only, names spelled as the upstream spelled them."""
-    body: "bytes | BodyStream"
+    body: "bytes | BodyStream | None"
+    """None where HTTP has no body: an answer to HEAD, a 204, a 304."""
 
 
 class BodyStream(Protocol):

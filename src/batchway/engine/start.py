@@ -1,0 +1,47 @@
+"""Starting an item inline: a task is made only for what suspends.
+
+An asyncio task costs 4 to 6 µs, and an item whose answer is at hand needs none. Python 3.12 has eager
+tasks for this. Python 3.11 has not: there the first step runs inside the caller's task, so a target
+that is started this way must not ask for `asyncio.current_task()` before it first suspends.
+"""
+
+import asyncio
+import sys
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+if sys.version_info >= (3, 12):
+
+    def start(
+        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None] | None:
+        """Run `work` up to where it first suspends; None if it came to its end before that."""
+        task = asyncio.Task(work, loop=loop, eager_start=True)
+        return None if task.done() else task
+
+else:
+
+    def start(
+        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None] | None:
+        """Run `work` up to where it first suspends; None if it came to its end before that."""
+        try:
+            awaited = work.send(None)
+        except StopIteration:
+            return None
+        return loop.create_task(_rest(work, awaited))
+
+    @types.coroutine
+    def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+        """Wait for what `work` waits for, then run the rest of it."""
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 - handed on: cancellation belongs to `work`
+            try:
+                awaited = work.throw(error)
+            except StopIteration:
+                return
+            yield from _rest(work, awaited)
+            return
+        yield from work

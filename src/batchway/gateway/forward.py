@@ -1,0 +1,54 @@
+"""The headers that an upstream gets: what the client may say, and what only we may."""
+
+from msgspec import Struct
+
+from batchway.model import Headers, Request
+
+_FORWARDED = frozenset(b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port".split())
+
+
+class Forwarding(Struct, frozen=True):
+    """How the client's address is passed on."""
+
+    real_ip_header: bytes = b"x-real-ip"
+
+    def block(self, request: Request) -> bytes:
+        """All header lines for the upstream but Host and framing.
+
+        The items of a batch share their headers, so the block is made once and kept with them. A
+        header that is spelled like one of ours with underscores is dropped: to CGI-like upstreams
+        the two are one.
+        """
+        headers = request.headers
+        memo = headers.memo
+        if memo is not None and memo[0] is self and memo[1] is request.origin:
+            block: bytes = memo[2]
+            return block
+        lines = [
+            b"%b: %b\r\n" % pair for pair in headers.pairs if pair[0] != b"host" and not self._ours(pair[0])
+        ]
+        block = b"".join(lines) + self._about_client(headers, request)
+        headers.memo = (self, request.origin, block)
+        return block
+
+    def _ours(self, name: bytes) -> bool:
+        name = name.replace(b"_", b"-")
+        return name in _FORWARDED or name == self.real_ip_header
+
+    def _about_client(self, headers: Headers, request: Request) -> bytes:
+        origin = request.origin
+        client = origin.client.encode("ascii", "replace")
+        chain, proto = client, origin.scheme.encode()
+        host = headers.get(b"host") or origin.host.encode("latin-1")
+        port = b"%d" % origin.port
+        if origin.trusted:  # the peer is a proxy that has asked the same of its own client
+            before = b", ".join(value for name, value in headers.pairs if name == b"x-forwarded-for")
+            chain = b"%b, %b" % (before, client) if before else client
+            proto = headers.get(b"x-forwarded-proto") or proto
+            host = headers.get(b"x-forwarded-host") or host
+            port = headers.get(b"x-forwarded-port") or port
+        return (
+            b"%b: %b\r\nx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n"
+            b"x-forwarded-host: %b\r\nx-forwarded-port: %b\r\n"
+            % (self.real_ip_header, client, chain, proto, host, port)
+        )

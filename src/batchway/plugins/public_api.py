@@ -1,0 +1,32 @@
+"""`public-api`: makes an endpoint that a plugin offers reachable through a route."""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from batchway.errors import RouteNotFound
+from batchway.model import Request, Response
+from batchway.plugins.base import Plugin
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """`uri`: the endpoint's own URI, where the route has another one."""
+
+    uri: str | None = None
+
+
+class PublicApiPlugin(Plugin):
+    """Hands the request to the endpoint; 404 if no enabled plugin offers it."""
+
+    name = "public-api"
+    priority = 501
+    Config: ClassVar[type[Struct]] = Config
+
+    async def access(self, request: Request) -> Response | None:
+        """The endpoint's answer."""
+        uri = self.config.uri or request.path
+        handler = self.gateway.public_api(request.method, uri)
+        if handler is None:
+            message = "404 Not Found"
+            raise RouteNotFound(message)
+        return await handler(request)
