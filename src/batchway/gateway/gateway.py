@@ -3,6 +3,8 @@
 It knows nothing of batches. An item and a request from the wire take this way alike.
 """
 
+from collections.abc import Sequence
+
 import structlog
 from msgspec import Struct
 
@@ -18,11 +20,13 @@ from batchway.gateway.paths import normalise
 from batchway.gateway.router import Router
 from batchway.model import Request, Response, error_response
 from batchway.plugins import Handler, Plugin, PublicApi, Registry
+from batchway.plugins.public_api import PublicApiPlugin
 from batchway.upstream import Pools, Terms, UpstreamClient
 
 log = structlog.get_logger(__name__)
 
 _MAX_FOUND = 8192
+_EXPOSED = "expose:"  # no id of a stored route has a colon
 _NEVER_SENT_ON = frozenset({"CONNECT", "TRACE"})
 
 
@@ -55,19 +59,20 @@ class Gateway:
         forwarding: Forwarding,
     ) -> None:
         self.pools = pools
-        self.terms = terms
         self._router: Router[RouteEntry] = Router()
         self._found: dict[tuple[bytes | None, str, str], RouteEntry] = {}
         self._upstreams: dict[str, UpstreamClient] = {}
         self._metadata: dict[str, Struct] = {}
-        self.use(registry, forwarding)
+        self._exposed: tuple[str, ...] = ()
+        self.use(registry, forwarding, terms)
 
-    def use(self, registry: Registry, forwarding: Forwarding) -> None:
-        """Work with these plugins and header rules from the next request on.
+    def use(self, registry: Registry, forwarding: Forwarding, terms: Terms) -> None:
+        """Work with these plugins and rules from the next request on.
 
-        Routes that are there keep their plugins until they are put again.
+        Routes and upstreams that are there stay as they are until they are put again.
         """
         self.registry = registry
+        self.terms = terms
         self.forwarding = forwarding
         self._apis: dict[str, PublicApi] = {api.uri: api for api in registry.public_apis(self)}
 
@@ -151,6 +156,18 @@ class Gateway:
                 route.timeout,
             )
         )
+
+    def expose(self, uris: Sequence[str]) -> None:
+        """Make the public APIs at these URIs reachable without a route, and no others."""
+        for uri in self._exposed:
+            self.remove_route(_EXPOSED + uri)
+        self._exposed = tuple(uris)
+        for uri in uris:
+            plugin = PublicApiPlugin(PublicApiPlugin.Config(), self)
+            self._found.clear()
+            self._router.put(
+                RouteEntry(_EXPOSED + uri, (uri,), (), frozenset({"POST"}), 0, (plugin,), None, None, None)
+            )
 
     def remove_route(self, route_id: str) -> None:
         """Forget a route."""

@@ -66,6 +66,11 @@ class Registry:
             for api in plugin.public_apis(gateway, self._attributes[name])
         ]
 
+    def api_uris(self) -> list[str]:
+        """Where the batch endpoint is, if its plugin is enabled."""
+        attributes: Any = self._attributes.get(BatchRequests.name)
+        return [] if attributes is None else [attributes.uri]
+
     def default_metadata(self, name: str) -> Struct:
         """What holds where no `plugin_metadata` is stored."""
         return msgspec.convert({}, self.plugins[name].Metadata)

@@ -1,0 +1,49 @@
+"""`batchway serve`: the gateway and its Admin API, until it is told to stop."""
+
+import os
+from pathlib import Path
+
+import click
+import structlog
+import uvloop
+
+from batchway.cli import logs
+from batchway.config import Settings, ensure_admin_key, load
+from batchway.plugins import PLUGINS
+from batchway.server import serve as run
+
+log = structlog.get_logger(__name__)
+
+
+@click.command(short_help="Run the gateway and its Admin API.")
+@click.option(
+    "--config",
+    "-c",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("conf/config.yaml"),
+    show_default=True,
+    help="Configuration with APISIX's keys. Need not exist: the defaults work.",
+)
+def serve(path: Path) -> None:
+    """Run the gateway (127.0.0.1:9080) and its Admin API (127.0.0.1:9180).
+
+    If the configuration has no admin key, one is generated and written to it.
+
+    SIGTERM and SIGINT drain: running batches finish, then it exits with 0; a second signal cuts that
+    short. SIGHUP reads the configuration again without dropping a request.
+    """
+    settings = _settings(path)
+    uvloop.run(run(settings, lambda: _settings(path)))
+
+
+def _settings(path: Path) -> Settings:
+    """What the file says, with an admin key. Raises ConfigError."""
+    loaded = load(path, known_plugins=PLUGINS, environ=os.environ)
+    logs.configure(loaded.settings.log)
+    for warning in loaded.warnings:
+        log.warning(warning)
+    settings, generated = ensure_admin_key(path, loaded.settings)
+    if generated:
+        log.info("admin key generated", file=str(path), key="deployment.admin.admin_key[0].key")
+    return settings

@@ -1,0 +1,48 @@
+"""config.yaml to settings: APISIX's keys where the same thing exists, ours under `batchway`."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from batchway.config import document
+from batchway.config.place import Place, Reading, dotted
+from batchway.config.readers import section
+from batchway.config.schema import SCHEMA
+from batchway.config.settings import Settings
+
+
+class Loaded(Struct, frozen=True):
+    """The settings, and what whoever wrote the file should know: each warning is one line."""
+
+    settings: Settings
+    warnings: list[str]
+
+
+def load(path: Path, *, known_plugins: Collection[str], environ: Mapping[str, str]) -> Loaded:
+    """The settings in the file at `path`; all defaults if there is none, or nothing is in it.
+
+    A key without a value has its default. Variables are replaced where a value is used: one that
+    is not set does no harm in a key that batchway has no use for.
+    Raises ConfigError, in one line with the file and the key path, for a file that cannot be read,
+    for what is not YAML, for a key that neither APISIX nor batchway knows, and for a wrong value.
+    """
+    reading = Reading(path, known_plugins, environ, SCHEMA.homes())
+    content = document.read(path)
+    tree = None if content is None else document.parse(content, path)
+    found = {} if tree is None else section(SCHEMA, tree, Place(reading))
+    if "admin_key" in found:
+        found["admin_keys"] = found.pop("admin_key")
+    return Loaded(Settings(**found), _warnings(reading))
+
+
+def _warnings(reading: Reading) -> list[str]:
+    """At most one line for each kind, and one for each remark."""
+    lines = []
+    if reading.unused:
+        keys = ", ".join(reading.unused)
+        lines.append(f"{reading.path}: batchway has no use for: {keys}")
+    if reading.missing_plugins:
+        names = ", ".join(dotted((name,)) for name in reading.missing_plugins)
+        lines.append(f"{reading.path}: plugins: batchway does not have: {names}")
+    return lines + reading.remarks

@@ -1,0 +1,254 @@
+"""What may stand in config.yaml: one table of sections and readers.
+
+What a reader returns goes into the settings' field of the same name (`admin_key` into
+`admin_keys`).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from batchway.config import known
+from batchway.config.place import Place
+from batchway.config.readers import (
+    Reader,
+    Section,
+    choice,
+    count,
+    flag,
+    header_name,
+    host,
+    listing,
+    mapping,
+    name_server,
+    network,
+    port,
+    seconds,
+    section,
+    substituted,
+    switch,
+    text,
+)
+from batchway.config.settings import (
+    Address,
+    AdminKey,
+    LogSettings,
+    Network,
+    ServerLimits,
+    Settings,
+    StoreSettings,
+)
+
+T = TypeVar("T")
+
+# What a header may carry, without the blanks at its ends that would be cut off.
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+
+
+# --- listeners
+
+
+def _address(default: Address) -> Reader[Address]:
+    """A reader of `{ip, port}`, either of which may be missing."""
+    schema = Section({"ip": host, "port": port}, known.LISTEN)
+
+    def read(value: object, place: Place) -> Address:
+        found = section(schema, value, place)
+        return Address(found.get("ip", default.host), found.get("port", default.port))
+
+    return read
+
+
+# As in APISIX: who names a port but no address gets all addresses.
+_node_address = _address(Address("0.0.0.0", 9080))  # noqa: S104 - asked for by the operator
+
+
+def _node(value: object, place: Place) -> Address:
+    if isinstance(value, dict):
+        return _node_address(value, place)
+    return Address("0.0.0.0", port(value, place))  # noqa: S104 - asked for by the operator
+
+
+def _nodes(value: object, place: Place) -> tuple[Address, ...]:
+    """A port, an `{ip, port}`, or a list of them. The same address twice is one listener."""
+    if not isinstance(value, list):
+        return (_node(value, place),)
+    if not value:
+        raise place.error("expected at least one port, got an empty list")
+    return tuple(dict.fromkeys(listing(_node)(value, place)))
+
+
+# --- the Admin API's keys
+
+
+def _key(value: object, place: Place) -> str:
+    """A key; empty if the file has an empty one, as the one that APISIX ships.
+
+    One that is empty because its variable is empty is an error: to generate a key would overwrite
+    the variable in the file.
+    """
+    if value == "":
+        return ""
+    if not isinstance(value, str):
+        raise place.expected("a string, in quotes", value)
+    found = place.text(value)
+    if not _HEADER_VALUE.fullmatch(found):
+        raise place.error("expected printable ASCII that fits a header, and not empty")
+    return found
+
+
+_KEY = Section({"name": text, "key": _key, "role": choice("admin", "viewer")})
+
+
+def _admin_key(value: object, place: Place) -> AdminKey:
+    found = section(_KEY, value, place)
+    role = found.get("role")
+    if role is None:
+        raise place.key("role").error("expected admin or viewer, got nothing")
+    return AdminKey(found.get("name", role), found.get("key", ""), role)
+
+
+def _admin_keys(value: object, place: Place) -> tuple[AdminKey, ...]:
+    """The keys that are not empty."""
+    if value == "":
+        return ()
+    keys = listing(_admin_key)(value, place.hidden())
+    kept = tuple(key for key in keys if key.key)
+    if kept and len(kept) < len(keys):
+        at = ", ".join(str(place.item(index)) for index, key in enumerate(keys) if not key.key)
+        place.reading.remarks.append(f"{place.reading.path}: {at}: no key, so nobody can use it")
+    return kept
+
+
+# --- plugins
+
+
+def _plugins(value: object, place: Place) -> tuple[str, ...]:
+    """The names that batchway knows, each once; the others are noted."""
+    names = dict.fromkeys(listing(text)(value, place))
+    has = place.reading.known_plugins
+    place.reading.missing_plugins += [name for name in names if name not in has]
+    return tuple(name for name in names if name in has)
+
+
+def _plugin_attr(value: object, place: Place) -> dict[str, dict[str, object]]:
+    """The attributes of the plugins that batchway knows; the others are noted."""
+    attributes = {}
+    for name, inner in mapping(value, place).items():
+        here = place.key(name)
+        if name not in place.reading.known_plugins:
+            place.reading.unused.append(str(here))
+        elif inner is not None:
+            attributes[name] = {
+                str(key): substituted(attribute, here.key(key))
+                for key, attribute in mapping(inner, here).items()
+            }
+    return attributes
+
+
+# --- what has a peculiar value or two
+
+
+def _real_ip_from(value: object, place: Place) -> tuple[Network, ...]:
+    """As in nginx, where `unix:` means peers on a Unix socket: batchway has none."""
+
+    def peer(value: object, place: Place) -> Network | None:
+        return None if value == "unix:" else network(value, place)
+
+    return tuple(found for found in listing(peer)(value, place) if found is not None)
+
+
+def _certificate(value: object, place: Place) -> str | None:
+    found = text(value, place)
+    if "," in found:  # APISIX 3.14 and newer
+        raise place.expected("one PEM file, or system", value)
+    return None if found == "system" else found
+
+
+def _workers(value: object, place: Place) -> int:
+    found = place.plain(value)
+    if isinstance(found, bool) or found != 1:
+        raise place.expected("1, all that is supported today", value)
+    return 1
+
+
+def _store_kind(value: object, place: Place) -> str:
+    if place.plain(value) != "sqlite":
+        raise place.expected("sqlite, the only store that is supported today", value)
+    return "sqlite"
+
+
+def _struct(kind: type[T], fields: Mapping[str, Reader[Any]]) -> Reader[T]:
+    """A reader of a mapping that becomes a `kind`."""
+    schema = Section(fields)
+
+    def read(value: object, place: Place) -> T:
+        return kind(**section(schema, value, place))
+
+    return read
+
+
+_LIMITS: dict[str, Reader[Any]] = {
+    name: seconds if name.endswith("_s") else count for name in ServerLimits.__struct_fields__
+}
+
+SCHEMA = Section(
+    {
+        "apisix": Section(
+            {
+                "node_listen": _nodes,
+                "trusted_addresses": listing(network),
+                "dns_resolver": listing(name_server),
+                "dns_resolver_valid": count,
+                "resolver_timeout": seconds,
+                "ssl": Section({"ssl_trusted_certificate": _certificate}, known.SSL),
+            },
+            known.APISIX,
+        ),
+        "nginx_config": Section(
+            {
+                "http": Section(
+                    {
+                        "real_ip_header": header_name,
+                        "real_ip_from": _real_ip_from,
+                        "real_ip_recursive": switch,
+                    },
+                    known.NGINX_HTTP,
+                ),
+            },
+            known.NGINX,
+        ),
+        "deployment": Section(
+            {
+                "admin": Section(
+                    {
+                        # Safer than APISIX, whose Admin API listens on 0.0.0.0 unless told not to.
+                        "admin_listen": _address(Settings().admin_listen),
+                        "admin_key": _admin_keys,
+                        "allow_admin": listing(network),
+                    },
+                    known.ADMIN,
+                ),
+            },
+            known.DEPLOYMENT,
+        ),
+        "plugins": _plugins,
+        "plugin_attr": _plugin_attr,
+        "batchway": Section(
+            {
+                "expose_batch": flag,
+                "store": _struct(StoreSettings, {"kind": _store_kind, "path": text}),
+                "workers": _workers,
+                "log": _struct(
+                    LogSettings,
+                    {
+                        "level": choice("debug", "info", "warning", "error"),
+                        "format": choice("auto", "console", "json"),
+                    },
+                ),
+                "limits": _struct(ServerLimits, _LIMITS),
+            }
+        ),
+    },
+    known.ROOT,
+)

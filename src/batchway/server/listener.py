@@ -1,0 +1,108 @@
+"""Sockets that are bound by us and served by uvicorn, one listener an address."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from batchway.config import Address
+from batchway.errors import BatchwayError
+from batchway.server.protocol import Bounds, bounded
+
+BACKLOG = 4096
+
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class ListenError(BatchwayError):
+    """An address cannot be listened on."""
+
+    code = "listen_error"
+
+
+def bind(address: Address) -> socket.socket:
+    """A socket bound to `address`. Raises ListenError, in one line, if it cannot be."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((address.host, address.port))
+        bound.listen(BACKLOG)  # now, so that a second gateway on the same address fails at its start
+    except OSError as error:
+        bound.close()
+        raise ListenError(f"cannot listen on {address}: {_why(error)}") from error
+    bound.setblocking(False)
+    return bound
+
+
+def _why(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is already in use"
+        case errno.EACCES:
+            return "not permitted; ports below 1024 are for root"
+        case errno.EADDRNOTAVAIL:
+            return "this machine does not have that address"
+        case None:
+            return str(error)
+        case number:
+            return os.strerror(number).lower()
+
+
+class Listener:
+    """One bound socket and the server behind it."""
+
+    def __init__(self, address: Address, app: AsgiApp, bounds: Bounds) -> None:
+        """Raises ListenError."""
+        self.address = address
+        self._socket = bind(address)
+        self._bounds = bounds
+        config = uvicorn.Config(
+            app,
+            http=bounded(bounds),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # who the client is, is decided by real_ip_from
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=bounds.limits.keepalive_timeout_s,  # type: ignore[arg-type] # floats work
+        )
+        self._config = config
+        self._server = _Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._serving = asyncio.get_running_loop().create_task(
+            self._server.serve(sockets=[self._socket]), name=f"listener {self.address}"
+        )
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept no more, let running requests finish for up to `grace_s`, then cut them off."""
+        self._config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment] # floats work
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+        self._socket.close()
+
+    def hurry(self) -> None:
+        """Do not wait for running requests any longer."""
+        self._server.force_exit = True
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to us: uvicorn would raise SIGTERM again after a clean end."""
+        yield

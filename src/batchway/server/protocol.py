@@ -1,0 +1,139 @@
+"""uvicorn's HTTP/1.1 protocol with the bounds that it leaves out.
+
+uvicorn limits neither the size nor the number of headers, takes requests without Host, and waits for
+a request's head for ever. Bodies are bounded where they are read.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from batchway.config import ServerLimits
+
+HEAD_TIMEOUT_S = 60.0
+"""nginx's client_header_timeout: how long a client may take to send a request's head."""
+
+
+class Bounds:
+    """The limits that hold now: a reload replaces them for all connections at once."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self.limits = limits
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One client connection. Made through `bounded`."""
+
+    bounds: Bounds
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = False
+        self._head_bytes = 0
+        self._refusal: tuple[HTTPStatus, str] | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for the first request's head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer with the connection."""
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless the client has been refused; count what belongs to an unfinished head."""
+        if self._refusal is not None:
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.bounds.limits.max_header_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large")
+            elif self._head_timer is None:
+                self._expect_head()
+
+    # --- callbacks of the parser
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Check the head, then start the app."""
+        self._in_head = False
+        self._head_arrived()
+        problem = self._problem()
+        if problem is not None:
+            self._refuse(*problem)
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Drop what a refused client still sends."""
+        if self._refusal is None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """As `on_body`."""
+        if self._refusal is None:
+            super().on_message_complete()
+
+    def _problem(self) -> tuple[HTTPStatus, str] | None:
+        limits = self.bounds.limits
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.headers) > limits.max_header_count:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request has too many headers"
+        if size > limits.max_header_bytes:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large"
+        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # RFC 9112, section 3.2
+            return HTTPStatus.BAD_REQUEST, "exactly one Host header is expected"
+        return None
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        """Answer and close; nothing that comes after counts."""
+        self._refusal = (status, why)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an answer to an earlier request is on its way: no other may cut in
+            return
+        body = msgspec.json.encode({"error_msg": why})
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls when the parser gives up."""
+        if self._refusal is None:
+            self._refuse(HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
+
+    # --- the wait for a head
+
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_overdue)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_overdue(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+
+
+def bounded(bounds: Bounds) -> type[HttpToolsProtocol]:
+    """The protocol class for a listener that obeys `bounds`."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": bounds})

@@ -1,0 +1,120 @@
+"""Keeps the gateway as the store says: all of it at the start, then write by write."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from batchway.config.resources import decode_route, decode_upstream
+from batchway.errors import InvalidResource, StoreError
+from batchway.gateway import Gateway
+from batchway.store.base import Compacted, Entry, Event, Store
+
+log = structlog.get_logger(__name__)
+
+_RETRY_S = 0.5
+_AT_ONCE = 100
+"""So many resources are applied before requests get a turn."""
+
+
+class Sync:
+    """Applies what is in the store to a gateway, in the store's order."""
+
+    def __init__(self, store: Store, gateway: Gateway) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._known: set[str] = set()
+        self._revision = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._again = False
+
+    async def load(self) -> None:
+        """Apply everything that is there now."""
+        listing = await self._store.list("")
+        # Upstreams before routes, so that no route is ever without its own.
+        entries = sorted(listing.entries, key=lambda entry: entry.key.startswith("/routes/"))
+        for count, entry in enumerate(entries):
+            self._put(entry)
+            if count % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        for key in self._known - {entry.key for entry in entries}:
+            self._remove(key)
+        self._advance(listing.revision)
+
+    async def follow(self) -> None:
+        """Apply writes as they come, until cancelled or the store is closed."""
+        while True:
+            try:
+                async for event in self._store.watch(self._revision):
+                    self._apply(event)
+                return
+            except Compacted:
+                log.info("behind the store: reading all of it again")
+                with suppress(StoreError):
+                    await self.load()
+            except StoreError as error:
+                log.warning("cannot follow the store", error=error.message)
+                await asyncio.sleep(_RETRY_S)
+
+    async def applied(self, revision: int) -> None:
+        """Return once the gateway has what `revision` wrote."""
+        if self._revision >= revision:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((revision, waiter))
+        await waiter
+
+    def _advance(self, revision: int) -> None:
+        self._revision = max(self._revision, revision)
+        still: list[tuple[int, asyncio.Future[None]]] = []
+        for wanted, waiter in self._waiting:
+            if wanted > self._revision:
+                still.append((wanted, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+        self._waiting = still
+
+    def _apply(self, event: Event) -> None:
+        if event.entry is not None:
+            self._put(event.entry)
+        else:
+            self._remove(event.key)
+        self._advance(event.revision)
+
+    def _put(self, entry: Entry) -> None:
+        kind, name = _split(entry.key)
+        self._known.add(entry.key)
+        gateway = self._gateway
+        try:
+            document = msgspec.json.decode(entry.value)
+            match kind:
+                case "routes":
+                    gateway.put_route(name, decode_route(document))
+                case "upstreams":
+                    gateway.put_upstream(name, decode_upstream(document))
+                case "plugin_metadata":
+                    gateway.put_metadata(name, gateway.registry.check_metadata(name, document))
+                case _:
+                    log.warning("unknown resource in the store", key=entry.key)
+        except (InvalidResource, msgspec.DecodeError) as error:
+            # Serving half of what it says, say without its authentication, would be worse.
+            log.error("stored resource is not served", key=entry.key, error=str(error))
+            self._remove(entry.key)
+
+    def _remove(self, key: str) -> None:
+        self._known.discard(key)
+        kind, name = _split(key)
+        match kind:
+            case "routes":
+                self._gateway.remove_route(name)
+            case "upstreams":
+                self._gateway.remove_upstream(name)
+            case "plugin_metadata":
+                self._gateway.remove_metadata(name)
+
+
+def _split(key: str) -> tuple[str, str]:
+    """`/routes/1` as `routes` and `1`."""
+    _, kind, name = key.split("/", 2) if key.count("/") >= 2 else ("", "", key)
+    return kind, name

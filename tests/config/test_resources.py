@@ -1,0 +1,406 @@
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from batchway.config.resources import (
+    KeepalivePool,
+    Node,
+    Timeout,
+    Tls,
+    decode,
+    decode_route,
+    decode_upstream,
+)
+from batchway.errors import InvalidResource
+
+NODES = {"127.0.0.1:1980": 1}
+
+
+def route(**changes: Any) -> dict[str, Any]:
+    return {"uri": "/a", "upstream": {"nodes": NODES}} | changes
+
+
+def upstream(**changes: Any) -> dict[str, Any]:
+    return {"nodes": NODES} | changes
+
+
+def route_refusal(document: object) -> str:
+    with pytest.raises(InvalidResource) as caught:
+        decode_route(document)
+    return one_line(caught.value, "invalid route: ")
+
+
+def upstream_refusal(document: object) -> str:
+    with pytest.raises(InvalidResource) as caught:
+        decode_upstream(document)
+    return one_line(caught.value, "invalid upstream: ")
+
+
+def one_line(error: InvalidResource, prefix: str) -> str:
+    assert error.message.startswith(prefix)
+    assert len(error.message.splitlines()) == 1
+    return error.message.removeprefix(prefix)
+
+
+# --- what is taken
+
+
+def test_a_route_says_all_it_can_say() -> None:
+    document = {
+        "id": "a-b_c.1",
+        "uris": ["/a", "/b/*"],
+        "methods": ["GET", "PURGE"],
+        "hosts": ["foo.com", "*.bar.com", "[::1]:80"],
+        "priority": -1,
+        "upstream_id": "u",
+        "plugins": {"key-auth": {"key": None}},
+        "status": 0,
+        "timeout": {"connect": 1, "send": 0.5, "read": 2},
+        "name": "n",
+        "desc": "",
+        "labels": {"a": "b"},
+        "create_time": 1,
+        "update_time": 2,
+    }
+    decoded = decode_route(document)
+
+    assert decoded.timeout == Timeout(1, 0.5, 2)
+    assert decoded.uri_list == ("/a", "/b/*")
+    assert decoded.host_list == ("foo.com", "*.bar.com", "[::1]:80")
+    said = {name: getattr(decoded, name) for name in document if name != "timeout"}
+    expected = document | {
+        "uris": ("/a", "/b/*"),
+        "methods": ("GET", "PURGE"),
+        "hosts": ("foo.com", "*.bar.com", "[::1]:80"),
+    }
+    del expected["timeout"]
+    assert said == expected
+
+
+def test_a_route_has_defaults() -> None:
+    decoded = decode_route({"uri": "/a", "plugins": {}})
+
+    assert (decoded.priority, decoded.status, decoded.methods) == (0, 1, ())
+    assert (decoded.uri_list, decoded.host_list) == (("/a",), ())
+    assert (decoded.upstream, decoded.upstream_id, decoded.timeout) == (None, None, None)
+
+
+def test_an_upstream_has_defaults() -> None:
+    decoded = decode_upstream({"nodes": {}})
+
+    assert asdict(decoded) | {"nodes": None} == {
+        "id": None,
+        "name": None,
+        "desc": None,
+        "labels": {},
+        "type": "roundrobin",
+        "nodes": None,
+        "scheme": "http",
+        "pass_host": "pass",
+        "upstream_host": None,
+        "timeout": Timeout(60, 60, 60),
+        "retries": None,
+        "keepalive_pool": KeepalivePool(256, 60, 1000),
+        "max_connections": None,
+        "tls": Tls(verify=False),
+        "create_time": None,
+        "update_time": None,
+    }
+
+
+@pytest.mark.parametrize("id_", ["1", 1])
+def test_ids_may_be_integers(id_: object) -> None:
+    decoded = decode_route({"id": id_, "uri": "/a", "upstream_id": id_})
+    assert (decoded.id, decoded.upstream_id) == ("1", "1")
+
+    inner = decode_route(route(upstream=upstream(id=id_))).upstream
+    assert inner is not None
+    assert inner.id == "1"
+    assert decode_upstream(upstream(id=id_)).id == "1"
+
+
+def test_decoding_leaves_the_document_as_it_was() -> None:
+    document = route(id=1, upstream=upstream(id=2))
+    decode_route(document)
+
+    assert document == route(id=1, upstream=upstream(id=2))
+
+
+@pytest.mark.parametrize("uri", ["/", "/*", "/a/*", "/a*", "/a/b.html", "/ä", "/a:b", "/%2F"])
+def test_a_uri_is_exact_or_a_prefix(uri: str) -> None:
+    assert decode_route(route(uri=uri)).uri_list == (uri,)
+
+
+@pytest.mark.parametrize("host", ["foo.com", "*.foo.com", "*foo.com", "a_b-c", "1.2.3.4", "[::1]"])
+def test_a_host_may_begin_with_a_wildcard(host: str) -> None:
+    assert decode_route(route(host=host)).host_list == (host,)
+
+
+# --- nodes
+
+
+@pytest.mark.parametrize(
+    ("scheme", "nodes", "expected"),
+    [
+        ("http", {}, []),
+        ("http", [], []),
+        ("http", {"a:8080": 1, "b": 0}, [("a", 8080, 1), ("b", 80, 0)]),
+        ("https", {"a:8080": 1, "b": 2}, [("a", 8080, 1), ("b", 443, 2)]),
+        ("http", {"[::1]:81": 1, "[fd00::1]": 1}, [("::1", 81, 1), ("fd00::1", 80, 1)]),
+        ("http", [{"host": "a", "port": 1, "weight": 2}], [("a", 1, 2)]),
+        ("https", [{"host": "a", "weight": 2, "priority": 0}], [("a", 443, 2)]),
+        ("http", [{"host": "::1", "weight": 1}], [("::1", 80, 1)]),
+        ("http", [{"host": "[::1]", "port": 81, "weight": 1}], [("::1", 81, 1)]),
+        ("http", {"a_b.c-d:65535": 1}, [("a_b.c-d", 65535, 1)]),
+    ],
+)
+def test_nodes_are_an_object_or_a_list(
+    scheme: str, nodes: object, expected: list[tuple[str, int, int]]
+) -> None:
+    decoded = decode_upstream({"nodes": nodes, "scheme": scheme})
+    assert decoded.node_list() == tuple(Node(host, w, port) for host, port, w in expected)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a:0", "a:65536", "a:x", "a:", "a:1:2", "::1", "[::1", "a:-1", "[a]:1:1", "a:123456"],
+)
+def test_a_node_that_is_no_address_is_named(address: str) -> None:
+    expected = f'"nodes" names "{address}": expected host, host:port or [IPv6]:port'
+    assert upstream_refusal({"nodes": {address: 1}}) == expected
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "http://a", "[a]", "[]", "::g", "*.a", "a\n"])
+def test_a_node_without_a_host_name_is_refused(host: str) -> None:
+    message = upstream_refusal({"nodes": [{"host": host, "port": 1, "weight": 1}]})
+    assert message.startswith('property "nodes[0]": ')
+    assert message.endswith(" is no host name or address")
+
+
+# --- what is refused
+
+ROUTE_FAULTS: list[tuple[Any, str]] = [
+    (None, "expected object, got null"),
+    ([], "expected object, got array of length 0"),
+    ("x", 'expected object, got "x"'),
+    ({}, 'exactly one of "uri" and "uris" is expected'),
+    (route(uris=["/b"]), 'exactly one of "uri" and "uris" is expected'),
+    (route(host="a", hosts=["b"]), 'only one of "host" and "hosts" is expected'),
+    (route(upstream_id="1"), 'only one of "upstream" and "upstream_id" is expected'),
+    ({"uri": "/a"}, 'one of "upstream", "upstream_id" and "plugins" is required'),
+    (route(uri=""), 'property "uri": expected str of length >= 1, got ""'),
+    (route(uri=1), 'property "uri": expected str, got 1'),
+    (route(uri="a"), 'uri "a" must begin with "/"'),
+    (route(uri="*"), 'uri "*" must begin with "/"'),
+    (route(uri="/a/*/b"), 'uri "/a/*/b": "*" before the last character is not supported'),
+    (route(uri="/a/**"), 'uri "/a/**": "*" before the last character is not supported'),
+    (route(uri="/a/*rest"), 'uri "/a/*rest": "*" before the last character is not supported'),
+    (route(uri="/a/:id"), 'uri "/a/:id": parameters (":name") are not supported'),
+    ({"uris": ["/a", "b"], "plugins": {}}, 'uri "b" must begin with "/"'),
+    ({"uris": [], "plugins": {}}, 'property "uris": expected array of length >= 1'),
+    ({"uris": ["/a", "/a"], "plugins": {}}, '"uris" names a value twice'),
+    ({"uris": ["/a", 1], "plugins": {}}, 'property "uris[1]": expected str, got 1'),
+    (route(methods=["GET", "GET"]), '"methods" names a value twice'),
+    (route(methods="GET"), 'property "methods": expected array, got "GET"'),
+    (route(hosts=["a", "a"]), '"hosts" names a value twice'),
+    (route(hosts=["a", "a b"]), 'property "hosts[1]": expected str matching regex'),
+    (route(host="*"), 'property "host": expected str matching regex'),
+    (route(host="a\n"), 'property "host": expected str matching regex'),
+    (route(host="a*"), 'property "host": expected str matching regex'),
+    (route(priority=1.5), 'property "priority": expected int, got 1.5'),
+    (route(status=2), 'property "status": expected one of 0, 1, got 2'),
+    (route(status=True), 'property "status": expected int, got true'),
+    (route(id="a b"), 'property "id": expected str matching regex'),
+    (route(id="a\n"), 'property "id": expected str matching regex'),
+    (route(id=0), 'property "id": expected str, got 0'),
+    (route(id="x" * 65), 'property "id": expected str of length <= 64, got "xxx'),
+    (route(name=""), 'property "name": expected str of length >= 1'),
+    (route(name="x" * 101), 'property "name": expected str of length <= 100'),
+    (route(desc="x" * 257), 'property "desc": expected str of length <= 256'),
+    (route(labels={"a": "b", "c": "d e"}), 'property "labels[c]": expected str matching regex'),
+    (route(labels={"c": ""}), 'property "labels[c]": expected str of length >= 1'),
+    (route(labels={"c": 1}), 'property "labels[c]": expected str, got 1'),
+    (
+        route(labels={str(n): "x" for n in range(17)}),
+        'property "labels": expected object of length <= 16, got object of length 17',
+    ),
+    (route(plugins=[]), 'property "plugins": expected object, got array of length 0'),
+    (route(plugins={"a": {}, "b": 1}), 'property "plugins[b]": expected object, got 1'),
+    (route(timeout={"connect": 1, "send": 1}), 'property "timeout.read" is required'),
+    (
+        route(timeout={"connect": 0, "send": 1, "read": 1}),
+        'property "timeout.connect": expected float > 0.0, got 0',
+    ),
+    (
+        route(timeout={"connect": 1, "send": 1, "read": 1, "x": 1}),
+        'unknown property "timeout.x"',
+    ),
+    (route(name=None), 'property "name": expected a value, got null'),
+    (
+        route(upstream={"nodes": {}, "name": None}),
+        'property "upstream.name": expected a value, got null',
+    ),
+    (route(create_time=-1), 'property "create_time": expected int >= 0, got -1'),
+    (route(vrs=[]), 'unknown property "vrs"'),
+    (route(upstream=1), 'property "upstream": expected object, got 1'),
+    (route(upstream={}), 'property "upstream.nodes" is required'),
+    (route(upstream={"nodes": {}, "x": 1}), 'unknown property "upstream.x"'),
+    (route(upstream={"nodes": {"a:x": 1}}), 'property "upstream": "nodes" names "a:x": expected'),
+]
+
+
+@pytest.mark.parametrize(("document", "message"), ROUTE_FAULTS)
+def test_a_faulty_route_is_refused_by_property(document: Any, message: str) -> None:
+    assert route_refusal(document).startswith(message)
+
+
+METHODS = '"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"'
+
+UPSTREAM_FAULTS: list[tuple[Any, str]] = [
+    ({}, 'property "nodes" is required'),
+    ({"nodes": 1}, 'property "nodes": expected object | array, got 1'),
+    ({"nodes": {"a:1": -1}}, 'property "nodes[a:1]": expected int >= 0, got -1'),
+    ({"nodes": {"a:1": 1, "b:1": "1"}}, 'property "nodes[b:1]": expected int, got "1"'),
+    ({"nodes": [{}]}, 'property "nodes[0].host" is required'),
+    ({"nodes": [{"host": "a"}]}, 'property "nodes[0].weight" is required'),
+    (
+        {"nodes": [{"host": "a", "port": "x", "weight": 1}]},
+        'property "nodes[0].port": expected int, got "x"',
+    ),
+    (
+        {"nodes": [{"host": "a", "port": 0, "weight": 1}]},
+        'property "nodes[0].port": expected int >= 1, got 0',
+    ),
+    (
+        {"nodes": [{"host": "a", "port": 65536, "weight": 1}]},
+        'property "nodes[0].port": expected int <= 65535, got 65536',
+    ),
+    ({"nodes": [{"host": "a", "weight": 1, "x": 1}]}, 'unknown property "nodes[0].x"'),
+    (upstream(type="none"), 'property "type": expected "roundrobin", got "none"'),
+    (upstream(scheme="ftp"), 'property "scheme": expected one of "http", "https", got "ftp"'),
+    (upstream(scheme=[]), 'property "scheme": expected str, got array of length 0'),
+    (
+        upstream(pass_host="x"),
+        'property "pass_host": expected one of "pass", "node", "rewrite", got "x"',
+    ),
+    (upstream(pass_host="rewrite"), '"upstream_host" is required when "pass_host" is "rewrite"'),
+    (upstream(upstream_host="a\r\nb"), 'property "upstream_host": expected str matching regex'),
+    (upstream(retries=-1), 'property "retries": expected int >= 0, got -1'),
+    (upstream(max_connections=0), 'property "max_connections": expected int >= 1, got 0'),
+    (upstream(keepalive_pool={"size": 0}), 'property "keepalive_pool.size": expected int >= 1'),
+    (
+        upstream(keepalive_pool={"idle_timeout": -1}),
+        'property "keepalive_pool.idle_timeout": expected float >= 0.0, got -1',
+    ),
+    (upstream(keepalive_pool={"requests": 0}), 'property "keepalive_pool.requests": expected int'),
+    (upstream(keepalive_pool={"x": 0}), 'unknown property "keepalive_pool.x"'),
+    (upstream(tls={"verify": 1}), 'property "tls.verify": expected bool, got 1'),
+    (upstream(tls={"x": 1}), 'unknown property "tls.x"'),
+    (upstream(timeout=None), 'property "timeout": expected object, got null'),
+    (upstream(uri="/a"), 'unknown property "uri"'),
+]
+
+
+@pytest.mark.parametrize(("document", "message"), UPSTREAM_FAULTS)
+def test_a_faulty_upstream_is_refused_by_property(document: Any, message: str) -> None:
+    assert upstream_refusal(document).startswith(message)
+
+
+def test_a_faulty_choice_tells_all_choices() -> None:
+    message = route_refusal(route(methods=["GET", "get"]))
+    assert message == f'property "methods[1]": expected one of {METHODS}, got "get"'
+
+
+# --- what APISIX has and batchway has not
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "enable_websocket",
+        "filter_func",
+        "plugin_config_id",
+        "remote_addr",
+        "remote_addrs",
+        "script",
+        "script_id",
+        "service_id",
+        "service_protocol",
+        "vars",
+    ],
+)
+@pytest.mark.parametrize("value", [False, [], "x"])
+def test_a_property_of_apisix_routes_is_not_supported(name: str, value: object) -> None:
+    message = route_refusal(route(**{name: value}))
+    assert message == f'property "{name}" is not supported by batchway'
+
+
+UPSTREAM_NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
+    (upstream(checks={}), '"{}checks" is'),
+    (upstream(discovery_args={}), '"{}discovery_args" is'),
+    (upstream(discovery_type="dns"), '"{}discovery_type" is'),
+    (upstream(hash_on="vars"), '"{}hash_on" is'),
+    (upstream(key="uri"), '"{}key" is'),
+    (upstream(retry_timeout=1), '"{}retry_timeout" is'),
+    ({"service_name": "x", "discovery_type": "dns"}, '"{}service_name" is'),
+    (upstream(tls={"client_cert": "x"}), '"{}tls.client_cert" is'),
+    (upstream(tls={"client_key": "x"}), '"{}tls.client_key" is'),
+    (upstream(tls={"client_cert_id": "x"}), '"{}tls.client_cert_id" is'),
+    (upstream(nodes=[{"host": "a", "weight": 1, "metadata": {}}]), '"{}nodes[0].metadata" is'),
+    (upstream(nodes=[{"host": "a", "weight": 1, "priority": 1}]), '"{}nodes[0].priority": 1 is'),
+    (upstream(type="chash"), '"{}type": "chash" is'),
+    (upstream(type="least_conn"), '"{}type": "least_conn" is'),
+    (upstream(type="ewma"), '"{}type": "ewma" is'),
+    (upstream(scheme="grpc"), '"{}scheme": "grpc" is'),
+    (upstream(scheme="kafka"), '"{}scheme": "kafka" is'),
+]
+
+
+@pytest.mark.parametrize(("document", "start"), UPSTREAM_NOT_SUPPORTED)
+def test_what_apisix_upstreams_can_do_more_is_not_supported(document: dict[str, Any], start: str) -> None:
+    """Alone as within a route."""
+    message = upstream_refusal(document)
+    assert message.startswith(f"property {start.format('')} not supported by batchway")
+    message = route_refusal(route(upstream=document))
+    assert message.startswith(f"property {start.format('upstream.')} not supported by batchway")
+
+
+# --- messages
+
+
+def test_names_and_values_cannot_break_a_message() -> None:
+    assert route_refusal(route(**{"a\n`b\r": 1})) == r'unknown property "a\n`b\r"'
+    assert route_refusal(route(uri="a\n")) == r'uri "a\n" must begin with "/"'
+    for name in (" - at `$.x`", "x - at `$.upstream", "x - at `$.status[0]", "$.upstream"):
+        assert route_refusal(route(**{name: 1})).startswith('unknown property "')
+
+
+def test_a_long_value_is_cut_short() -> None:
+    assert len(route_refusal(route(uri="x" * 4000))) < 150
+
+
+class Secretive(Struct, forbid_unknown_fields=True):
+    key: str
+    size: int = 0
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"key": 12345}, 'invalid thing: property "key": expected str, got int'),
+        ({"key": ["abc"]}, 'invalid thing: property "key": expected str, got array'),
+        ({"key": "a", "size": "abc"}, 'invalid thing: property "size": expected int, got str'),
+        ({"key": "a", "x": 1}, 'invalid thing: unknown property "x"'),
+        ({}, 'invalid thing: property "key" is required'),
+        ({"key": "a", "size": 12345}, None),
+    ],
+)
+def test_values_are_not_shown_where_they_may_be_secrets(document: object, message: str | None) -> None:
+    if message is None:
+        assert decode(document, Secretive, "thing", show_values=False).size == 12345
+        return
+    with pytest.raises(InvalidResource) as caught:
+        decode(document, Secretive, "thing", show_values=False)
+    assert caught.value.message == message
