@@ -32,7 +32,6 @@ class Registry:
 
     def check_plugin(self, name: str, config: object) -> Struct:
         """The plugin's config. Raises InvalidResource naming the plugin and the property."""
-        config = config or {}  # PHP and Lua clients write an empty object as []
         if isinstance(config, dict) and "_meta" in config:
             message = f'plugin "{name}": property "_meta" is not supported by batchway'
             raise InvalidResource(message)

@@ -1,0 +1,1 @@
+"""Where resources live: keys like `/routes/1`, JSON bytes as values, one revision for all."""

@@ -1,0 +1,277 @@
+"""The store in an SQLite file.
+
+One thread of its own runs every statement, so the event loop never waits for a disk.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from batchway.errors import StoreError
+from batchway.store.base import Compacted, Conflict, Entry, Event, Listing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+APPLICATION_ID = 0x62774159
+"""Tells our files from those of other programs."""
+SCHEMA_VERSION = 1
+SCHEMA = (
+    "CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL,"
+    " create_revision INTEGER NOT NULL, mod_revision INTEGER NOT NULL) WITHOUT ROWID",
+    # what a watch reads; value and create_revision are null for a delete
+    "CREATE TABLE changes (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB,"
+    " create_revision INTEGER)",
+)
+
+KEPT_CHANGES = 1000
+"""So many writes a watch may lag behind before it must list again."""
+_WATCH_CHUNK = 50
+_BUSY_TIMEOUT_S = 5.0
+
+
+class SqliteStore:
+    """A Store in one file. Made by `open`."""
+
+    def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._db = db
+        self._thread = thread
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteStore":
+        """The store in the file `path`, which is made, with its directory, if it is not there.
+
+        Raises StoreError naming the path and what is wrong.
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        try:
+            db = await asyncio.get_running_loop().run_in_executor(thread, _open, path)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(db, thread)
+
+    async def close(self) -> None:
+        """End all watches, finish what was begun, close the file. A second time does nothing."""
+        if self._closed:
+            return
+        closing = self._loop.run_in_executor(self._thread, self._db.close)
+        self._closed = True
+        self._wake()
+        await closing
+        self._thread.shutdown()
+
+    async def get(self, key: str) -> Entry | None:
+        """What stands at `key`."""
+        return await self._run(_get, self._db, key)
+
+    async def list(self, prefix: str) -> Listing:
+        """What stands at the keys that begin with `prefix`, in the order of the keys."""
+        return await self._run(_list, self._db, prefix)
+
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        expected_revision: int | None = None,
+        create_only: bool = False,
+    ) -> Entry:
+        """Write `value`; on disk once this returns. Raises Conflict as `Store.put` says."""
+        expected = 0 if create_only else expected_revision
+        return await self._run(self._write, _put, key, value, expected)
+
+    async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
+        """Delete `key`: the revision that did, or None if there was none."""
+        return await self._run(self._write, _delete, key, expected_revision)
+
+    async def watch(self, from_revision: int) -> AsyncGenerator[Event, None]:
+        """Every write after `from_revision`, in order, and then those to come."""
+        seen = from_revision
+        while not self._closed:
+            changed = self._changed  # taken before the read: a write after it sets this very event
+            events = await self._run(_changes, self._db, seen)
+            for event in events:
+                seen = event.revision
+                yield event
+            if not events:
+                await changed.wait()
+
+    async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._closed:
+            msg = "the store is closed"
+            raise StoreError(msg)
+
+        def call() -> R:
+            try:
+                return work(*args, **kwargs)
+            except sqlite3.Error as error:
+                msg = f"the store does not answer: {error}"
+                raise StoreError(msg) from error
+
+        return await self._loop.run_in_executor(self._thread, call)
+
+    def _write(self, work: Callable[..., R], *args: object) -> R:
+        """Runs in the store's thread: a cancelled caller does not keep the watches from waking."""
+        with _transaction(self._db, "IMMEDIATE"):
+            result = work(self._db, *args)
+        with suppress(RuntimeError):  # the loop was closed, and with it every watch
+            self._loop.call_soon_threadsafe(self._wake)
+        return result
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+# --- statements; all of this runs in the store's thread
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, mode: str) -> Iterator[None]:
+    db.execute(f"BEGIN {mode}")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _get(db: sqlite3.Connection, key: str) -> Entry | None:
+    columns = "key, value, create_revision, mod_revision"
+    row = db.execute(f"SELECT {columns} FROM entries WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constants
+    return Entry(*row) if row else None
+
+
+def _list(db: sqlite3.Connection, prefix: str) -> Listing:
+    columns = "key, value, create_revision, mod_revision"
+    query = f"SELECT {columns} FROM entries WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - constants
+    with _transaction(db, "DEFERRED"):  # entries and revision of the same moment
+        rows = db.execute(query, (prefix, prefix + "\U0010ffff")).fetchall()
+        return Listing(tuple(Entry(*row) for row in rows), _revision(db))
+
+
+def _put(db: sqlite3.Connection, key: str, value: bytes, expected: int | None) -> Entry:
+    old = _check(db, key, expected)
+    revision = _revision(db) + 1
+    entry = Entry(key, value, old.create_revision if old else revision, revision)
+    row = (key, value, entry.create_revision, revision)
+    db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", row)
+    _record(db, revision, key, value, entry.create_revision)
+    return entry
+
+
+def _delete(db: sqlite3.Connection, key: str, expected: int | None) -> int | None:
+    if _check(db, key, expected) is None:
+        return None
+    revision = _revision(db) + 1
+    db.execute("DELETE FROM entries WHERE key = ?", (key,))
+    _record(db, revision, key, None, None)
+    return revision
+
+
+def _check(db: sqlite3.Connection, key: str, expected: int | None) -> Entry | None:
+    """What stands at `key`. Raises Conflict if its revision (0: absent) is not `expected`."""
+    old = _get(db, key)
+    found = old.mod_revision if old else 0
+    if expected is not None and found != expected:
+        msg = f"{key} has been changed meanwhile: revision {found}, expected {expected}"
+        raise Conflict(msg)
+    return old
+
+
+def _record(
+    db: sqlite3.Connection, revision: int, key: str, value: bytes | None, created: int | None
+) -> None:
+    db.execute("INSERT INTO changes VALUES (?, ?, ?, ?)", (revision, key, value, created))
+    db.execute("DELETE FROM changes WHERE revision <= ?", (revision - KEPT_CHANGES,))
+
+
+def _revision(db: sqlite3.Connection) -> int:
+    """Revision of the last write: the newest change is always kept."""
+    revision: int = db.execute("SELECT ifnull(max(revision), 0) FROM changes").fetchone()[0]
+    return revision
+
+
+def _changes(db: sqlite3.Connection, after: int) -> tuple[Event, ...]:
+    """The next changes. Raises Compacted if not all of them are kept, or `after` is yet to come."""
+    query = (
+        "SELECT revision, key, value, create_revision FROM changes WHERE revision > ?"
+        " ORDER BY revision LIMIT ?"
+    )
+    with _transaction(db, "DEFERRED"):
+        newest = _revision(db)
+        rows = db.execute(query, (after, _WATCH_CHUNK)).fetchall()
+    if after > newest or (after < newest and rows[0][0] != after + 1):
+        msg = f"revision {after} cannot be watched from"
+        raise Compacted(msg)
+    return tuple(_event(*row) for row in rows)
+
+
+def _event(revision: int, key: str, value: bytes | None, created: int | None) -> Event:
+    if value is None or created is None:
+        return Event("delete", key, revision, None)
+    return Event("put", key, revision, Entry(key, value, created, revision))
+
+
+# --- opening
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    _make_file(path)
+    try:
+        db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.Error as error:
+        msg = f"the store {path} cannot be opened: {error}"
+        raise StoreError(msg) from error
+    return db
+
+
+def _make_file(path: Path) -> None:
+    """For its owner's eyes only: plugins keep credentials in their configuration."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the directory {path.parent} cannot be made: {error.strerror}"
+        raise StoreError(msg) from error
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        msg = f"the store {path} cannot be written: {error.strerror}"
+        raise StoreError(msg) from error
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only in the WAL's cache
+    with _transaction(db, "IMMEDIATE"):  # two processes that start at once make one schema
+        if not _pragma(db, "schema_version"):  # an empty file
+            for statement in SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if _pragma(db, "application_id") != APPLICATION_ID:
+        msg = f"the store {path} is another program's database"
+        raise StoreError(msg)
+    if (version := _pragma(db, "user_version")) != SCHEMA_VERSION:
+        msg = f"the store {path} has schema version {version}, this batchway knows {SCHEMA_VERSION}"
+        raise StoreError(msg)
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> Any:
+    return db.execute(f"PRAGMA {name}").fetchone()[0]
