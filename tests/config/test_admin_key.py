@@ -385,3 +385,9 @@ def test_all_else_is_kept(
     assert first["role"] == "admin"
     assert after.count("#") == before.count("#")
     assert without_key(found) == without_key(original)
+
+
+def test_no_key_is_made_where_there_is_no_admin_api(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    assert ensure_admin_key(path, Settings(enable_admin=False)) == (Settings(enable_admin=False), False)
+    assert not path.exists()

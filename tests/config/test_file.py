@@ -214,7 +214,7 @@ deployment: {role: traditional, role_traditional: {}, role_data_plane: {}, role_
   config_provider: etcd, certs: {}, etcd: {},
   admin: {admin_key_required: true, admin_key: [{name: admin, key: "", role: admin}],
     enable_admin_cors: true, enable_admin_ui: true, allow_admin: [127.0.0.0/24],
-    admin_listen: {ip: 0.0.0.0, port: 9180}, https_admin: true, admin_api_mtls: {},
+    admin_listen: {ip: 0.0.0.0, port: 9180}, https_admin: false, admin_api_mtls: {},
     admin_api_version: v3}}
 """
 
@@ -224,6 +224,15 @@ def test_every_key_of_apisix_is_known(tmp_path: Path) -> None:
     assert len(found.warnings) == 1
     assert found.settings.node_listen == (Address("0.0.0.0", 9080), Address("0.0.0.0", 9081))
     assert found.settings.admin_keys == ()
+
+
+def test_admin_api_can_be_switched_off(tmp_path: Path) -> None:
+    assert not loaded(tmp_path, "apisix: {enable_admin: false}\n").settings.enable_admin
+
+
+def test_https_for_the_admin_api_is_refused_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"deployment\.admin\.https_admin: expected false"):
+        loaded(tmp_path, "deployment: {admin: {https_admin: true}}\n")
 
 
 def test_unset_variable_does_no_harm_where_it_is_not_used(tmp_path: Path) -> None:

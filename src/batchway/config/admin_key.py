@@ -33,7 +33,7 @@ def ensure_admin_key(path: Path, settings: Settings) -> tuple[Settings, bool]:
     Blocks: not for the event loop. Raises ConfigError, with what to add by hand, if the key cannot
     be written.
     """
-    if settings.admin_keys:
+    if settings.admin_keys or not settings.enable_admin:
         return settings, False
     value = generate()
     text = document.read(path)

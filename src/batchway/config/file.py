@@ -31,6 +31,7 @@ def load(path: Path, *, known_plugins: Collection[str], environ: Mapping[str, st
     content = document.read(path)
     tree = None if content is None else document.parse(content, path)
     found = {} if tree is None else section(SCHEMA, tree, Place(reading))
+    found.pop("https_admin", None)
     if "admin_key" in found:
         found["admin_keys"] = found.pop("admin_key")
     return Loaded(Settings(**found), _warnings(reading))

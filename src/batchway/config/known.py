@@ -17,7 +17,7 @@ ROOT = _names("discovery etcd ext-plugin graphql stream_plugins vault wasm xrpc"
 
 APISIX = _names("""
     control data_encryption delete_uri_tail_slash disable_sync_configuration_during_start
-    disable_upstream_healthcheck enable_admin enable_admin_cors enable_control enable_debug
+    disable_upstream_healthcheck enable_admin_cors enable_control enable_debug
     enable_dev_mode enable_heartbeat enable_http2 enable_ipv6 enable_resolv_search_opt
     enable_reuseport enable_server_tokens events extra_lua_cpath extra_lua_path
     global_rule_skip_internal_api id lru lua_module_hook match_uri_encoded_slash
@@ -54,5 +54,4 @@ DEPLOYMENT = _names("""
 
 ADMIN = _names("""
     admin_api_mtls admin_api_version admin_key_required enable_admin_cors enable_admin_ui
-    https_admin
 """)

@@ -165,6 +165,13 @@ def _certificate(value: object, place: Place) -> str | None:
     return None if found == "system" else found
 
 
+def _no_https(value: object, place: Place) -> bool:
+    """Not to be passed over: keys would travel in the clear where they were meant not to."""
+    if flag(value, place):
+        raise place.expected("false: TLS is not supported here today", value)
+    return False
+
+
 def _workers(value: object, place: Place) -> int:
     found = place.plain(value)
     if isinstance(found, bool) or found != 1:
@@ -197,6 +204,7 @@ SCHEMA = Section(
         "apisix": Section(
             {
                 "node_listen": _nodes,
+                "enable_admin": flag,
                 "trusted_addresses": listing(network),
                 "dns_resolver": listing(name_server),
                 "dns_resolver_valid": count,
@@ -226,6 +234,7 @@ SCHEMA = Section(
                         "admin_listen": _address(Settings().admin_listen),
                         "admin_key": _admin_keys,
                         "allow_admin": listing(network),
+                        "https_admin": _no_https,
                     },
                     known.ADMIN,
                 ),

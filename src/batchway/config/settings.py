@@ -79,6 +79,8 @@ class Settings(Struct, frozen=True):
 
     node_listen: tuple[Address, ...] = (Address("127.0.0.1", 9080),)
     """Of the data plane; at least one."""
+    enable_admin: bool = True
+    """Whether there is an Admin API."""
     admin_listen: Address = Address("127.0.0.1", 9180)
     admin_keys: tuple[AdminKey, ...] = ()
     """None has an empty key. Empty: nobody may use the Admin API."""

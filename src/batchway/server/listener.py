@@ -62,6 +62,7 @@ class Listener:
     def __init__(self, address: Address, app: AsgiApp, bounds: Bounds) -> None:
         """Raises ListenError."""
         self.address = address
+        self.app = app
         self._socket = bind(address)
         self._bounds = bounds
         config = uvicorn.Config(

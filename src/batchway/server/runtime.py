@@ -101,7 +101,8 @@ class Runtime:
         try:
             for address in settings.node_listen:
                 self._listeners[address] = Listener(address, self._app, self._bounds)
-            self._admin_listener = Listener(settings.admin_listen, self._admin, self._bounds)
+            if settings.enable_admin:
+                self._admin_listener = Listener(settings.admin_listen, self._admin, self._bounds)
             self._expose(settings)
             await self._sync.load()
         except BaseException:
@@ -109,14 +110,14 @@ class Runtime:
             await self._pools.close()
             raise
         self._following = asyncio.get_running_loop().create_task(self._sync.follow())
-        for listener in (*self._listeners.values(), self._admin_listener):
+        for listener in self._all_listeners():
             listener.start()
         _settle_memory()
         log.info(
             "batchway is ready",
             version=__version__,
             data=[str(address) for address in self._listeners],
-            admin=str(settings.admin_listen),
+            admin=str(settings.admin_listen) if settings.enable_admin else None,
             store=settings.store.path,
         )
 
@@ -150,7 +151,7 @@ class Runtime:
                 for address in settings.node_listen
                 if address not in self._listeners
             )
-            if self._admin_listener is None or settings.admin_listen != self._admin_listener.address:
+            if settings.enable_admin and not self._is_admin_at(settings.admin_listen):
                 fresh.append(Listener(settings.admin_listen, self._admin, self._bounds))
         except BaseException:
             for listener in fresh:
@@ -158,13 +159,18 @@ class Runtime:
             raise
         return fresh
 
+    def _is_admin_at(self, address: Address) -> bool:
+        return self._admin_listener is not None and self._admin_listener.address == address
+
     async def _swap_listeners(self, fresh: list[Listener], settings: Settings) -> None:
         gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in settings.node_listen]
+        stays = settings.enable_admin and self._is_admin_at(settings.admin_listen)
+        if self._admin_listener is not None and not stays:
+            gone.append(self._admin_listener)
+            self._admin_listener = None
         for listener in fresh:
             listener.start()
-            if listener.address == settings.admin_listen:
-                if self._admin_listener is not None:
-                    gone.append(self._admin_listener)
+            if listener.app is self._admin:
                 self._admin_listener = listener
             else:
                 self._listeners[listener.address] = listener
