@@ -1,14 +1,16 @@
 """Starting an item inline: a task is made only for what suspends.
 
 An asyncio task costs 4 to 6 µs, and an item whose answer is at hand needs none. Python 3.12 has eager
-tasks for this. Python 3.11 has not: there the first step runs inside the caller's task, so a target
-that is started this way must not ask for `asyncio.current_task()` before it first suspends.
+tasks for this. Python 3.11 has not: there the first step runs inside the caller's task (in a context of
+its own, as any task), so a target that is started this way must not ask for `asyncio.current_task()`
+before it first suspends.
 """
 
 import asyncio
 import sys
 import types
 from collections.abc import Coroutine, Generator
+from contextvars import copy_context
 from typing import Any
 
 if sys.version_info >= (3, 12):
@@ -26,11 +28,31 @@ else:
         work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
     ) -> asyncio.Task[None] | None:
         """Run `work` up to where it first suspends; None if it came to its end before that."""
+        context = copy_context()
         try:
-            awaited = work.send(None)
-        except StopIteration:
+            awaited = context.run(work.send, None)
+        except (StopIteration, asyncio.CancelledError):  # of its own accord: nobody has cancelled it yet
             return None
-        return loop.create_task(_rest(work, awaited))
+        begun = _begun(work, awaited)
+        next(begun)
+        return loop.create_task(begun, context=context)
+
+    @types.coroutine
+    def _begun(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+        """Stop once for `start`, then run the rest of `work`.
+
+        A generator that has not begun would keep a cancellation that comes before the task's first step
+        to itself. It must go where a task sends it: to what is waited for, or else into `work`.
+        """
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if awaited is None or not awaited.cancel():
+                try:
+                    awaited = work.throw(error)
+                except StopIteration:
+                    return
+        yield from _rest(work, awaited)
 
     @types.coroutine
     def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:

@@ -1,14 +1,13 @@
 """The data plane as an ASGI app: a request from the wire becomes one of ours, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
 
 import structlog
 from msgspec import Struct
 
-from batchway.errors import InternalError, UpstreamError
+from batchway.errors import InternalError
 from batchway.model import (
     ClientGone,
     Headers,
@@ -18,11 +17,8 @@ from batchway.model import (
     end_to_end,
     error_response,
 )
+from batchway.wire import Receive, Scope, Send, WireBody, follow_lifespan, send_response
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 log = structlog.get_logger(__name__)
@@ -47,14 +43,14 @@ class GatewayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await _lifespan(receive, send)
+                await follow_lifespan(receive, send)
             return
         body = WireBody(scope["headers"], receive)
         work = asyncio.current_task()
         watch = asyncio.get_running_loop().create_task(body.watch(work))
         try:
             response = await self._answer(scope, body)
-            await _send_response(response, send)
+            await send_response(response, send)
         except ClientGone:
             pass
         except asyncio.CancelledError:
@@ -63,7 +59,7 @@ class GatewayApp:
         finally:
             watch.cancel()
 
-    async def _answer(self, scope: Scope, body: "WireBody") -> Response:
+    async def _answer(self, scope: Scope, body: WireBody) -> Response:
         pairs: list[tuple[bytes, bytes]] = scope["headers"]
         headers = Headers(end_to_end(pairs))
         request = Request(
@@ -92,79 +88,6 @@ class GatewayApp:
         host = headers.get(b"host") or b""
         trusted = bool(trust.trusted_addresses) and _within(peer, trust.trusted_addresses)
         return Origin(client, scope["scheme"], host.decode("latin-1"), server[1] or 80, trusted)
-
-
-class WireBody:
-    """The body of a request from the wire, in pieces; also hears of the client's leaving."""
-
-    def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> None:
-        self._receive = receive
-        self.length: int | None = None
-        self.expected = False
-        """Whether the request has a body at all."""
-        self.gone = False
-        for name, value in headers:
-            if name == b"content-length":
-                self.length = int(value)
-                self.expected = self.expected or self.length > 0
-            elif name == b"transfer-encoding":
-                self.expected = True
-        self._whole = asyncio.Event()
-        if not self.expected:
-            self._whole.set()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        more = self.expected
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            more = message.get("more_body", False)
-            piece = message.get("body", b"")
-            if not more:
-                self._whole.set()
-            if piece:
-                yield piece
-
-    async def watch(self, work: "asyncio.Task[Any] | None") -> None:
-        """Cancel `work` when the client leaves. Until the body is whole its reader hears of that."""
-        await self._whole.wait()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                if work is not None:
-                    work.cancel()
-                return
-
-
-async def _send_response(response: Response, send: Send) -> None:
-    status = response.status
-    if not 200 <= status <= 599:
-        response = error_response(UpstreamError("the upstream's status is none that HTTP has"))
-        status = response.status
-    body = response.body
-    headers = response.headers
-    if isinstance(body, bytes) and not any(n.lower() == b"content-length" for n, _ in headers):
-        headers = [*headers, (b"Content-Length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if body is None or isinstance(body, bytes):
-        await send({"type": "http.response.body", "body": body or b""})
-        return
-    try:
-        async for piece in body:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    finally:
-        await body.aclose()
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": message["type"] + ".complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 def _within(address: str, networks: Networks) -> bool:

@@ -15,6 +15,8 @@ from batchway.config import ServerLimits
 
 HEAD_TIMEOUT_S = 60.0
 """nginx's client_header_timeout: how long a client may take to send a request's head."""
+BODY_TIMEOUT_S = 60.0
+"""nginx's client_body_timeout: how long it may pause while it sends a body."""
 
 
 class Bounds:
@@ -34,16 +36,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._in_body = False
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first request's head."""
         super().connection_made(transport)
-        self._expect_head()
+        self._expect(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer with the connection."""
-        self._head_arrived()
+        self._expect_nothing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -55,8 +59,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > self.bounds.limits.max_header_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large")
-            elif self._head_timer is None:
-                self._expect_head()
+            elif self._timer is None:
+                self._expect(HEAD_TIMEOUT_S)
+        elif self._in_body:
+            self._heard_at = self.loop.time()
+            if self._timer is None:
+                self._expect(BODY_TIMEOUT_S)
 
     # --- callbacks of the parser
 
@@ -69,7 +77,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the head, then start the app."""
         self._in_head = False
-        self._head_arrived()
+        self._in_body = True
+        self._expect_nothing()
         problem = self._problem()
         if problem is not None:
             self._refuse(*problem)
@@ -82,7 +91,9 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """As `on_body`."""
+        """The request is whole."""
+        self._in_body = False
+        self._expect_nothing()
         if self._refusal is None:
             super().on_message_complete()
 
@@ -118,20 +129,31 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refusal is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
 
-    # --- the wait for a head
+    # --- the wait for the rest of a request
 
-    def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_overdue)
+    def _expect(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._overdue)
 
-    def _head_arrived(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _head_overdue(self) -> None:
-        self._head_timer = None
-        if not self.transport.is_closing():
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+    def _overdue(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self._in_body:
+            now = self.loop.time()
+            if self.flow.read_paused:  # it is we who do not read
+                self._heard_at = now
+            left_s = self._heard_at + BODY_TIMEOUT_S - now
+            if left_s > 0:
+                self._expect(left_s)
+            else:
+                self.transport.close()  # the app has a part of the request already, and hears of it
+            return
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
 
 def bounded(bounds: Bounds) -> type[HttpToolsProtocol]:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -265,6 +265,10 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    _check_schema(db, path)
+
+
+def _check_schema(db: sqlite3.Connection, path: Path) -> None:
     if _pragma(db, "application_id") != APPLICATION_ID:
         msg = f"the store {path} is another program's database"
         raise StoreError(msg)
@@ -275,3 +279,47 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 def _pragma(db: sqlite3.Connection, name: str) -> Any:
     return db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+# --- reading without opening
+
+
+def snapshot(path: Path) -> Listing | None:
+    """All that the store in the file `path` holds now, or None if there is no such file.
+
+    Writes and makes nothing, whether a gateway is at work on the file or not. Blocks: not for the
+    event loop. Raises StoreError like `SqliteStore.open`.
+    """
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"the store {path} cannot be read: {error.strerror}"
+        raise StoreError(msg) from error
+    # Even a read-only connection makes the WAL's two files and leaves them there, unless told that
+    # nobody writes; where there is a WAL, somebody does, or did until they were killed.
+    wal = f"{os.path.realpath(path)}-wal"
+    is_live = os.path.exists(wal)
+    try:
+        listing = _read_all(path, immutable=not is_live)
+    except StoreError:
+        if is_live or not os.path.exists(wal):
+            raise
+    else:
+        if is_live or not os.path.exists(wal):
+            return listing
+    return _read_all(path, immutable=False)  # a gateway has started meanwhile
+
+
+def _read_all(path: Path, *, immutable: bool) -> Listing:
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as db:
+            if not _pragma(db, "schema_version"):  # an empty file
+                return Listing((), 0)
+            _check_schema(db, path)
+            return _list(db, "")
+    except sqlite3.Error as error:
+        msg = f"the store {path} cannot be read: {error}"
+        raise StoreError(msg) from error

@@ -68,10 +68,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_budget", "_chunks", "_close_after", "_closed", "_complete", "_drained", "_excess",
-        "_failure", "_future", "_has_length", "_head_bytes", "_head_done", "_headers", "_loop",
-        "_no_body", "_owner", "_parser", "_poll", "_read_timeout_s", "_reason", "_received",
-        "_send_timeout_s", "_status", "_stream", "_uploading", "expires", "idle_since", "served",
-        "transport",
+        "_failure", "_future", "_has_grown", "_has_length", "_head_bytes", "_head_done", "_headers",
+        "_idle_bytes", "_loop", "_no_body", "_owner", "_parser", "_poll", "_read_timeout_s",
+        "_reason", "_received", "_send_timeout_s", "_status", "_stream", "_uploading", "expires",
+        "idle_since", "served", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -170,8 +170,8 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._reason = b""
-        self._status = self._received = 0
-        self._head_done = self._complete = self._has_length = False
+        self._status = self._received = self._idle_bytes = 0
+        self._head_done = self._complete = self._has_length = self._has_grown = False
 
     def begin_upload(self) -> None:
         """The body follows through `write`: the upstream need not answer before `end_upload`."""
@@ -252,12 +252,17 @@ class Connection(asyncio.Protocol):
         elif self._complete:
             self._deliver()
         elif self._head_done:
-            self._go_on()
+            self._go_on(len(data))
         elif self._head_bytes > self._owner.max_header_bytes:
             self.fail(UpstreamBroken("the headers of the upstream's answer are too large"))
 
-    def _go_on(self) -> None:
+    def _go_on(self, size: int) -> None:
         """More of the body is to come."""
+        self._idle_bytes = 0 if self._has_grown else self._idle_bytes + size
+        self._has_grown = False
+        if self._idle_bytes > self._owner.max_header_bytes:  # trailers or chunk extensions for ever
+            self.fail(UpstreamBroken("the upstream sends what is no body"))
+            return
         if self._budget is None:
             self._stream_chunks()
         if not self._uploading:
@@ -317,7 +322,7 @@ class Connection(asyncio.Protocol):
         self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._complete:
+        if self._head_done:  # a trailer: read and dropped, as APISIX does
             return
         meaning = _spelled.get(name)
         if meaning is None:
@@ -350,6 +355,7 @@ class Connection(asyncio.Protocol):
         if self._complete:
             self._excess = True
             return
+        self._has_grown = True
         budget = self._budget
         if budget is not None:
             size = len(body)

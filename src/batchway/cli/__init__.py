@@ -1,0 +1,84 @@
+"""The command `batchway`: a group whose commands are imported when they are run, one file each."""
+
+import io
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from batchway import __version__
+from batchway.cli.failures import exit_code
+from batchway.cli.printable import printable
+from batchway.errors import BatchwayError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: what a shell says of a program that SIGINT has ended."""
+BROKEN_PIPE = 141
+"""Exit code when nobody reads the output any more: likewise, of SIGPIPE."""
+
+
+class Entry(Struct, frozen=True):
+    """Where a command is defined, under its own name, and its line in the help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "check": Entry("batchway.cli.check", "Validate the config file and the stored resources."),
+    "send": Entry("batchway.cli.send", "Post a batch file and show what became of its items."),
+    "serve": Entry("batchway.cli.serve", "Run the gateway and its Admin API."),
+}
+
+
+class Commands(click.Group):
+    """The commands in `COMMANDS`. The help of the group imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None if there is none of that name."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(import_module(entry.module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What goes wrong on purpose is one line on stderr and an exit code."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+        try:
+            return self._run(ctx)
+        except BatchwayError as error:
+            click.echo(f"batchway: {printable(error.message)}", err=True)
+            ctx.exit(exit_code(error))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # What is still buffered would be written, and complained about, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(BROKEN_PIPE)
+
+    def _run(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="batchway")
+def main() -> None:
+    """One request in, many requests run, one response out."""

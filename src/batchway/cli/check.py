@@ -1,0 +1,87 @@
+"""`batchway check`: would `serve` take this config file, and serve all that is stored?"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from batchway.cli.printable import printable
+from batchway.cli.stored import Finding, examine
+from batchway.config import Settings, load
+from batchway.errors import ConfigError
+from batchway.plugins import PLUGINS, Registry
+from batchway.server.runtime import make_registry
+from batchway.store.sqlite import snapshot
+
+
+@click.command()
+@click.option(
+    "--config",
+    "-c",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("conf/config.yaml"),
+    show_default=True,
+    help="The config file that `batchway serve` is given.",
+)
+@click.pass_context
+def check(ctx: click.Context, path: Path) -> None:
+    """Validate the config file and the stored resources. Writes nothing.
+
+    Prints one line for each problem. A gateway may be running on the same store.
+
+    \b
+    Exit codes:
+      0  all is well; warnings and notes do no harm
+      1  a stored resource has a problem, or the store cannot be read
+      2  the config file is wrong
+    """
+    settings, registry = _settings(path, os.environ)
+    problems = _check_store(Path(settings.store.path), registry)
+    if problems:
+        ctx.exit(1)
+
+
+def _settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, Registry]:
+    """What the file says, once its warnings have been printed. Raises ConfigError."""
+    loaded = load(path, known_plugins=PLUGINS, environ=environ)
+    try:
+        registry = make_registry(loaded.settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}") from None
+    if not path.exists():
+        _say(f"note: {path}: no such file: the defaults hold")
+    for warning in loaded.warnings:
+        _say(f"warning: {warning}")
+    if not loaded.settings.admin_keys:
+        _say(f"note: no admin key yet: `batchway serve` will write one to {path}")
+    return loaded.settings, registry
+
+
+def _check_store(path: Path, registry: Registry) -> int:
+    """How many problems there are in the store, once they have been printed. Raises StoreError."""
+    listing = snapshot(path)
+    if listing is None:
+        _say(f"note: {path}: no store yet: `batchway serve` will make it")
+        _say("no problems")
+        return 0
+    findings = list(examine(listing.entries, registry))
+    for finding in findings:
+        _say(_line(finding))
+    problems = sum(not finding.is_warning for finding in findings)
+    stored = _count(len(listing.entries), "stored resource")
+    _say(f"{_count(problems, 'problem') if problems else 'no problems'} in {stored} ({path})")
+    return problems
+
+
+def _line(finding: Finding) -> str:
+    return f"{'warning: ' * finding.is_warning}{finding.key}: {finding.text}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _say(line: str) -> None:
+    click.echo(printable(line, max_chars=2000))

@@ -1,0 +1,108 @@
+"""The wire side that every ASGI app of ours shares: a request's body, a response, the lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from batchway.errors import UpstreamError
+from batchway.model import ClientGone, Response, error_response
+
+log = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class WireBody:
+    """The body of a request from the wire, in pieces; also hears of the client's leaving."""
+
+    def __init__(
+        self, headers: list[tuple[bytes, bytes]], receive: Receive, *, unannounced: bool = False
+    ) -> None:
+        """`unannounced`: read a body that no header speaks of too, as HTTP/2 may have it."""
+        self._receive = receive
+        self.length: int | None = None
+        self.expected = unannounced
+        """Whether the request has a body at all."""
+        self.gone = False
+        for name, value in headers:
+            if name == b"content-length":
+                self.length = int(value)
+                self.expected = self.expected or self.length > 0
+            elif name == b"transfer-encoding":
+                self.expected = True
+        self._whole = asyncio.Event()
+        if not self.expected:
+            self._whole.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        more = self.expected
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            piece = message.get("body", b"")
+            if not more:
+                self._whole.set()
+            if piece:
+                yield piece
+
+    async def watch(self, work: "asyncio.Task[Any] | None") -> None:
+        """Cancel `work` when the client leaves. Until the body is whole its reader hears of that."""
+        await self._whole.wait()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                if work is not None:
+                    work.cancel()
+                return
+
+
+async def send_response(response: Response, send: Send) -> None:
+    """Send all of `response`, with a Content-Length where its length is known.
+
+    A body that breaks off is left unfinished: the server then breaks the connection, so that the
+    client cannot take what came for the whole.
+    """
+    if not 200 <= response.status <= 599:
+        response = error_response(UpstreamError("the upstream's status is none that HTTP has"))
+    body = response.body
+    await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+    if body is None or isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body or b""})
+        return
+    try:
+        async for piece in body:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except UpstreamError as error:
+        log.warning("response cut off", error=error.message)
+        return
+    finally:
+        await body.aclose()
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _headers(response: Response) -> list[tuple[bytes, bytes]]:
+    body, headers = response.body, response.headers
+    if response.status in (204, 304):
+        # Servers count what they were announced, and here nothing may follow. RFC 9110, section 8.6
+        return [pair for pair in headers if pair[0].lower() != b"content-length"]
+    if isinstance(body, bytes) and not any(name.lower() == b"content-length" for name, _ in headers):
+        return [*headers, (b"Content-Length", b"%d" % len(body))]
+    return headers
+
+
+async def follow_lifespan(receive: Receive, send: Send) -> None:
+    """Say yes to the server's lifespan messages until it shuts down."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
