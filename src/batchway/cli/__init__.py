@@ -1,5 +1,6 @@
 """The command `batchway`: a group whose commands are imported when they are run, one file each."""
 
+import errno
 import io
 import os
 import sys
@@ -66,9 +67,14 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # What is still buffered would be written, and complained about, when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             ctx.exit(BROKEN_PIPE)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _drop_output()
+            click.echo(f"batchway: {error.strerror}", err=True)
+            ctx.exit(1)
 
     def _run(self, ctx: click.Context) -> Any:
         try:
@@ -76,6 +82,11 @@ class Commands(click.Group):
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Keep Python from writing, when it ends, what is still buffered, and from complaining of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

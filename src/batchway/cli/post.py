@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from threading import Thread
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
+from batchway import __version__
 from batchway.cli.failures import NoAnswer
 from batchway.errors import ReplyTooLarge
 from batchway.formats import content
@@ -123,6 +125,7 @@ def _exchange(endpoint: Endpoint, headers: Headers, body: bytes, timeout_s: floa
     started = time.monotonic()
     connection = endpoint.connection(timeout_s)
     try:
+        connection.connect()
         _send(connection, endpoint, headers, body)
         with connection.getresponse() as response:
             raw = _read(response, endpoint)
@@ -140,18 +143,19 @@ def _exchange(endpoint: Endpoint, headers: Headers, body: bytes, timeout_s: floa
 
 def _send(connection: HTTPConnection, endpoint: Endpoint, headers: Headers, body: bytes) -> None:
     """Send the request. No `Connection: close`: APISIX hands it on to every item."""
-    ours = {"content-type": "application/json", "accept-encoding": "gzip", "user-agent": "batchway"}
+    ours = {
+        "user-agent": f"batchway/{__version__}",
+        "content-type": "application/json",
+        "accept-encoding": "gzip",
+    }
     given = {name.lower() for name, _ in headers}
     connection.putrequest("POST", endpoint.target, skip_host="host" in given, skip_accept_encoding=True)
     for name, value in [*((k, v) for k, v in ours.items() if k not in given), *headers]:
         connection.putheader(name, value.encode())
     connection.putheader("content-length", str(len(body)))
-    try:
+    # A server that refuses a body need not read it to the end; its answer may be there all the same.
+    with suppress(BrokenPipeError, ConnectionResetError):
         connection.endheaders(body)
-    except (BrokenPipeError, ConnectionResetError):
-        if connection.sock is None:
-            raise
-        # A server that refuses a body need not read it to the end; its answer may be there.
 
 
 def _read(response: HTTPResponse, endpoint: Endpoint) -> bytes:

@@ -9,6 +9,8 @@ from msgspec import Struct
 from batchway.cli.failures import BatchNotRun, NoAnswer
 from batchway.cli.post import Answer, Endpoint
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class Outcome(Struct, frozen=True):
     """What became of one item."""
@@ -39,7 +41,7 @@ def outcomes(answer: Answer, labels: list[str], endpoint: Endpoint) -> list[Outc
         raise BatchNotRun(f"{endpoint}: the batch was refused: {_refusal(answer)}")
     try:
         replies = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _NOT_JSON:
         problem = "the answer is not JSON: is this a batch endpoint? Check --url"
         raise NoAnswer(f"{endpoint}: {problem}") from None
     if not isinstance(replies, list) or len(replies) > len(labels):
@@ -48,10 +50,21 @@ def outcomes(answer: Answer, labels: list[str], endpoint: Endpoint) -> list[Outc
     return [_outcome(label, reply) for label, reply in zip_longest(labels, replies)]
 
 
+def is_json(body: bytes) -> bool:
+    """Whether `body` is JSON."""
+    try:
+        msgspec.json.decode(body)
+    except _NOT_JSON:
+        return False
+    return True
+
+
 def _refusal(answer: Answer) -> str:
     if answer.location is not None and 300 <= answer.status < 400:
         return f"{answer.status}, redirected to {answer.location}: give that as --url if you trust it"
-    said = f"{answer.status} {_error_msg(answer.body) or answer.reason}"
+    said = _error_msg(answer.body) or answer.reason
+    if not said.startswith(str(answer.status)):
+        said = f"{answer.status} {said}"
     if answer.status in (404, 405):
         said += ": is this a batch endpoint? Check --url"
     return said
@@ -60,7 +73,7 @@ def _refusal(answer: Answer) -> str:
 def _error_msg(body: bytes) -> str | None:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _NOT_JSON:
         return None
     match document:
         case {"error_msg": str(message)} | {"message": str(message)}:

@@ -15,7 +15,7 @@ from batchway.cli import batch_file
 from batchway.cli.failures import BadFile
 from batchway.cli.post import Endpoint, parse_header, parse_url, post
 from batchway.cli.printable import printable
-from batchway.cli.replies import outcomes
+from batchway.cli.replies import is_json, outcomes
 from batchway.cli.table import render
 
 T = TypeVar("T")
@@ -119,10 +119,13 @@ def send(
     if timeout_s is None:
         asked_s = BATCH_TIMEOUT_S if batch.timeout_ms is None else max(batch.timeout_ms, 0) / 1000
         timeout_s = asked_s + SPARE_S
-    with _progress(len(batch.labels), endpoint):
+    with _progress(len(batch.labels), endpoint, color=not no_color):
         answer = post(endpoint, headers, batch.body, min(timeout_s, MAX_TIMEOUT_S))
+    if is_raw and is_json(answer.body):
+        click.echo(answer.body, nl=False)
     found = outcomes(answer, batch.labels, endpoint)
-    click.echo(answer.body if is_raw else render(found, answer, color=not no_color))
+    if not is_raw:
+        click.echo(render(found, answer, color=not no_color))
     if any(outcome.is_failure for outcome in found):
         ctx.exit(1)
 
@@ -145,13 +148,14 @@ def _read(file: str | None) -> bytes:
 
 
 @contextmanager
-def _progress(count: int, endpoint: Endpoint) -> Iterator[None]:
+def _progress(count: int, endpoint: Endpoint, *, color: bool) -> Iterator[None]:
     """What is being waited for and how long already, on a terminal, until it is over."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     what = f"{count} item{'s' * (count != 1)} to {printable(str(endpoint))}"
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True, no_color=None if color else True)
+    with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task(what, total=None)
         yield

@@ -49,8 +49,13 @@ def _examine(entry: Entry, kind: Kind, keys: set[str], registry: Registry) -> It
     try:
         kind.check(id_, document, registry)
     except InvalidResource as error:
-        yield Finding(name, error.message.removeprefix(f"invalid {kind.singular}: "))
+        yield Finding(name, _bare(error.message, kind))
     yield from _dangling(name, kind, document, keys)
+
+
+def _bare(message: str, kind: Kind) -> str:
+    """The message without what the name of the entry says already."""
+    return message.removeprefix(f"invalid {kind.singular}: ").removeprefix("invalid configuration: ")
 
 
 def _document(entry: Entry) -> Document:
