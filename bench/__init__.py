@@ -1,0 +1,1 @@
+"""How fast batchway is, beside a plain proxy and a naive aggregator, on this machine and in one run."""
