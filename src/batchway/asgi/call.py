@@ -21,6 +21,9 @@ _DROPPED = HOP_BY_HOP - {b"content-length"}
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
+Reply = asyncio.Future[Response | BatchwayError]
+
+
 class Discarded(OSError):
     """Nobody will hear the rest: the item was cancelled, or its answer is too large."""
 
@@ -28,21 +31,21 @@ class Discarded(OSError):
 class Call:
     """An item on its way through an app.
 
-    `reply` gets its answer, or why there is none, as soon as that is known; the app may go on after
-    that, to do what it does in the background. Cancelling `reply` means nothing: see `discard`.
+    `reply` gets its answer, or why there is none, as soon as that is known, and is let go of: the app may
+    go on after that, to do what it does in the background. It is `discard` that stops the app.
     """
 
     __slots__ = (
         "_body", "_budget", "_discarded", "_given", "_headers", "_listeners", "_loop", "_over", "_pieces",
-        "_scope", "_size", "_status", "reply", "task",
+        "_reply", "_scope", "_size", "_status", "task",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, body: bytes, budget: Budget | None) -> None:
+    def __init__(self, scope: Scope, body: bytes, budget: Budget, reply: Reply) -> None:
         self._scope = scope
         self._body = body
         self._budget = budget
-        self._loop = asyncio.get_running_loop()
-        self.reply: asyncio.Future[Response | BatchwayError] = self._loop.create_future()
+        self._reply: Reply | None = reply
+        self._loop = reply.get_loop()
         self.task: asyncio.Task[None] | None = None
         """The task that `run` runs in."""
         self._given = False
@@ -61,13 +64,13 @@ class Call:
             await app(self._scope, self._receive, self._send)
         except Exception:
             logged = True
-            if self._discarded:
+            if self._is_unwanted():
                 log.info("%s: stopped with an error", self, exc_info=True)
             else:
                 log.exception("%s: the app failed", self)
         finally:
             self._over.set()
-            if not self.reply.done():
+            if self._reply is not None and not self._reply.done():
                 if not logged:
                     log.error("%s: the app ended without a whole response", self)
                 self._fail(InternalError())
@@ -78,13 +81,7 @@ class Call:
         One that listens for `http.disconnect` gets the time to stop in its own way: cancelled instead,
         Django for one would leave its own tasks behind. Any other is cancelled at once.
         """
-        self._give_up()
-        if self.task is None:
-            return
-        if self._listeners:
-            self._loop.call_later(LISTENER_GRACE_S, self.task.cancel)
-        else:
-            self.task.cancel()
+        self._stop(at_once=not self._listeners)
 
     def __str__(self) -> str:
         return f"{self._scope['method']} {self._scope['raw_path'].decode('ascii')}"
@@ -94,7 +91,8 @@ class Call:
     async def _receive(self) -> Message:
         if not self._given and not self._over.is_set():
             self._given = True
-            return {"type": "http.request", "body": self._body, "more_body": False}
+            body, self._body = self._body, b""
+            return {"type": "http.request", "body": body, "more_body": False}
         self._listeners += 1
         try:
             await self._over.wait()
@@ -104,9 +102,9 @@ class Call:
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if self._discarded:
+        if self._is_unwanted():
             raise Discarded("the response is not wanted any more")
-        if self.reply.done():
+        if self._reply is None:
             complaint = f"Unexpected ASGI message '{kind}' sent, after response already completed."
             raise RuntimeError(complaint)
         expected = "http.response.body" if self._status else "http.response.start"
@@ -143,20 +141,15 @@ class Call:
             self._spend(len(piece))
         except ReplyTooLarge as error:
             self._fail(error)
-            self._give_up()
-            if self.task is not None:
-                self._loop.call_later(LISTENER_GRACE_S, self.task.cancel)
+            self._stop(at_once=False)  # the app hears of it right here
             raise Discarded(error.message) from None
         self._pieces.append(bytes(piece))
 
     def _spend(self, size: int) -> None:
-        budget = self._budget
-        if budget is None:
-            return
-        if self._size + size > budget.max_reply_size:
+        if self._size + size > self._budget.max_reply_size:
             message = "the reply is larger than max_reply_size"
             raise ReplyTooLarge(message)
-        budget.take(size)
+        self._budget.take(size)
         self._size += size
 
     def _is_bodiless(self) -> bool:
@@ -167,19 +160,33 @@ class Call:
         self._pieces = []
         self._over.set()
         reason = REASONS.get(self._status, "")
-        self.reply.set_result(Response(self._status, reason, self._headers, body))
+        self._settle(Response(self._status, reason, self._headers, body))
 
     def _fail(self, error: BatchwayError) -> None:
-        self.reply.set_result(error)
+        self._settle(error)
         self._refund()
 
-    def _give_up(self) -> None:
+    def _settle(self, result: Response | BatchwayError) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.set_result(result)
+
+    def _is_unwanted(self) -> bool:
+        """Whether the answer would go to nobody; who waited may be cancelled and yet to say `discard`."""
+        return self._discarded or (self._reply is not None and self._reply.cancelled())
+
+    def _stop(self, *, at_once: bool) -> None:
         self._discarded = True
         self._over.set()
         self._refund()
+        if self.task is None:  # an eager task, in its first step
+            return
+        if at_once:
+            self.task.cancel()
+        else:
+            self._loop.call_later(LISTENER_GRACE_S, self.task.cancel)
 
     def _refund(self) -> None:
         """Give the bytes of a response that nobody gets back to the batch."""
-        if self._budget is not None:
-            self._budget.give_back(self._size)
+        self._budget.give_back(self._size)
         self._pieces, self._size = [], 0

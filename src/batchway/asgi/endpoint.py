@@ -4,25 +4,15 @@ import asyncio
 import contextlib
 import logging
 from typing import Unpack
-from urllib.parse import quote
 
 from batchway import endpoint
-from batchway.asgi.call import Call
+from batchway.asgi.call import Call, Reply
 from batchway.asgi.calls import Calls
 from batchway.asgi.options import Options, settle
-from batchway.asgi.scopes import ITEM, Scopes
+from batchway.asgi.outer import lowered, read_request
+from batchway.asgi.scopes import Scopes
 from batchway.errors import BatchwayError, InternalError, MethodRefused
-from batchway.model import (
-    ClientGone,
-    Headers,
-    Origin,
-    Request,
-    Response,
-    end_to_end,
-    error_response,
-    json_response,
-    read_body,
-)
+from batchway.model import Budget, ClientGone, Request, Response, error_response, json_response, read_body
 from batchway.wire import App, Receive, Scope, Send, WireBody, send_response
 
 log = logging.getLogger("batchway.asgi")
@@ -72,7 +62,7 @@ class BatchEndpoint:
         if scope["method"] != "POST":
             response = error_response(MethodRefused(f"method {scope['method']} is not allowed"))
             response.headers.append((b"allow", b"POST"))
-            await send_response(_lowered(response), send)
+            await send_response(lowered(response), send)
             return
         # A body that no header announces is read too: HTTP/2 has them.
         body = WireBody(scope["headers"], receive, unannounced=True)
@@ -82,9 +72,9 @@ class BatchEndpoint:
             # Whatever middleware stands outside still waits for some response.
             response = json_response(_CLIENT_GONE, {"error_msg": "client closed request"})
             with contextlib.suppress(OSError):
-                await send_response(_lowered(response), send)
+                await send_response(lowered(response), send)
         else:
-            await send_response(_lowered(response), send)
+            await send_response(lowered(response), send)
 
     async def _answer_while_heard(self, scope: Scope, body: WireBody) -> Response:
         """The response to a batch. Raises ClientGone as soon as the client has left."""
@@ -107,7 +97,8 @@ class BatchEndpoint:
             return await self._call(item, scopes)
 
         try:
-            return await endpoint.answer(_request(scope, body), call, self.settings.limits)
+            request = read_request(scope, body)
+            return await endpoint.answer(request, call, self.settings.limits)
         except BatchwayError as error:
             return error_response(error)
         except ClientGone:
@@ -117,39 +108,20 @@ class BatchEndpoint:
             return error_response(InternalError())
 
     async def _call(self, item: Request, scopes: Scopes) -> Response:
-        body = await read_body(item.body, self.settings.limits.max_body_size)
-        call = Call(scopes.make(item, len(body)), body, item.batch)
+        limits = self.settings.limits
+        body = await read_body(item.body, limits.max_body_size)
+        budget = item.batch or Budget(
+            max_reply_size=limits.max_reply_size, max_response_size=limits.max_response_size
+        )
+        reply: Reply = asyncio.get_running_loop().create_future()
+        call = Call(scopes.make(item, len(body)), body, budget, reply)
         await self._calls.start(call)
         try:
-            result = await call.reply
+            result = await reply
         except asyncio.CancelledError:
-            if call.reply.cancelled():  # else the app has done its part, and may finish in peace
+            if reply.cancelled():  # else the app has done its part, and may finish in peace
                 call.discard()
             raise
         if isinstance(result, BatchwayError):
             raise result
         return result
-
-
-def _request(scope: Scope, body: WireBody) -> Request:
-    headers = Headers(end_to_end(scope["headers"]))
-    client = (scope.get("client") or ("",))[0]
-    server = scope.get("server") or ("", None)
-    host = (headers.get(b"host") or b"").decode("latin-1")
-    return Request(
-        "POST",
-        quote(scope["path"]),
-        scope.get("query_string", b"").decode("latin-1"),
-        headers,
-        body,
-        Origin(client, scope.get("scheme", "http"), host, server[1] or 80),
-        scope.get(ITEM),
-    )
-
-
-def _lowered(response: Response) -> Response:
-    """`response` with names as ASGI wants them, so that middlewares outside of us find them."""
-    headers = [(name.lower(), value) for name, value in response.headers]
-    if isinstance(response.body, bytes):
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    return Response(response.status, response.reason, headers, response.body)

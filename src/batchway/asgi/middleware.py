@@ -24,12 +24,12 @@ class BatchMiddleware:
             raise ConfigError(message)
         self.app = app
         self.path = path
-        self._endpoint = BatchEndpoint(app, routed=False, **options)
+        self.endpoint = BatchEndpoint(app, routed=False, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a batch, or hand over to the app."""
         kind = scope["type"]
         if kind == "lifespan" or (kind == "http" and route_path(scope) == self.path):
-            await self._endpoint(scope, receive, send)
+            await self.endpoint(scope, receive, send)
         else:
             await self.app(scope, receive, send)

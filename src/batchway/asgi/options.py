@@ -55,13 +55,14 @@ def settle(options: Options) -> Settings:
         message = "limits: expected an instance of Limits"
         raise ConfigError(message)
     own = {name: given.pop(name) for name in Limits.__struct_fields__ if name in given}
-    given["limits"] = _convert({**msgspec.structs.asdict(limits), **own}, Limits)
+    limits = _convert({**msgspec.structs.asdict(limits), **own}, Limits)
     if isinstance(given.get("protected"), str):  # an iterable of strings too, but not of names
         message = "protected: expected several header names"
         raise ConfigError(message)
-    if "protected" in given:
-        given["protected"] = [name.lower().replace("_", "-") for name in given["protected"]]
-    return _convert(given, Settings)
+    settings = _convert({**given, "limits": limits}, Settings)
+    # `_` and `-` are one to servers that make environment variables of headers, and to Django.
+    protected = frozenset(name.lower().replace("_", "-") for name in settings.protected)
+    return msgspec.structs.replace(settings, protected=protected)
 
 
 def _convert(given: dict[str, Any], kind: type[S]) -> S:

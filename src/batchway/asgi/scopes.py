@@ -89,7 +89,7 @@ class Scopes:
         for key in self._copied:
             scope[key] = copy.copy(scope[key])
         if not _is_under(scope["path"], self._root):
-            message = f'404 the path is not under "{self._root}", where this batch was sent to'
+            message = f'404 the path is not under "{self._root}", the root path of this app'
             raise RouteNotFound(message)
         if route_path(scope) == self._own_path:
             message = "a batch inside a batch is refused"

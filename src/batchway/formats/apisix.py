@@ -90,6 +90,7 @@ def decode(body: bytes, outer: Headers, origin: Origin, limits: Limits) -> Batch
         message = "no request body, you should give at least one pipeline setting"
         raise MalformedBatch(message)
     batch = _parse(body)
+    timeout_s = _timeout_s(batch, limits)
     if len(batch.pipeline) > limits.max_pipeline_items:
         message = (
             f"too many pipeline requests, {len(batch.pipeline)} exceeds the maximum of "
@@ -98,7 +99,7 @@ def decode(body: bytes, outer: Headers, origin: Origin, limits: Limits) -> Batch
         raise TooManyItems(message)
     budget = Budget(max_reply_size=limits.max_reply_size, max_response_size=limits.max_response_size)
     items = _Merger(batch, outer, origin, budget).requests()
-    return Batch(items, _timeout_s(batch, limits), budget)
+    return Batch(items, timeout_s, budget)
 
 
 def _parse(body: bytes) -> _Batch:
@@ -113,8 +114,8 @@ def _parse(body: bytes) -> _Batch:
     except RecursionError:
         message = "invalid request body: nested too deeply"
         raise MalformedBatch(message) from None
-    except UnicodeDecodeError as error:
-        message = f"invalid request body: not UTF-8 (byte {error.start})"
+    except UnicodeDecodeError:
+        message = "invalid request body: not UTF-8"
         raise MalformedBatch(message) from None
     except msgspec.DecodeError as error:
         message = f"invalid request body: {error}"
@@ -127,7 +128,8 @@ def _timeout_s(batch: _Batch, limits: Limits) -> float:
     if batch.timeout != int(batch.timeout):
         raise _bad('property "timeout" validation failed: wrong type: expected integer, got number')
     if batch.timeout < 1:
-        raise _bad('property "timeout" validation failed: expected a number of at least 1')
+        given = headers.number(batch.timeout)
+        raise _bad(f'property "timeout" validation failed: expected {given} to be at least 1')
     return min(batch.timeout, limits.max_timeout) / 1000
 
 

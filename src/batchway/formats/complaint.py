@@ -12,6 +12,7 @@ _TYPES = {
     "str": "string",
     "bool": "boolean",
     "float": "number",
+    "float | str": "number or string",
 }
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 _REPHRASED = [

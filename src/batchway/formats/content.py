@@ -6,7 +6,7 @@ Source: RFC 9110, section 8.4 (content codings).
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import brotli
 import zstandard
@@ -15,6 +15,8 @@ from batchway.errors import ReplyTooLarge
 
 MAX_CODINGS = 3
 """A body wrapped more often than this is left as it is."""
+_SLICE_BYTES = 4096
+_READ_BYTES = 65536
 
 
 class Undecodable(ValueError):
@@ -30,6 +32,8 @@ def decode(body: bytes, coding: str, max_bytes: int) -> bytes | None:
     codings = [name for name in codings if name not in ("", "identity")]
     if len(codings) > MAX_CODINGS or not all(name in _DECODERS for name in codings):
         return None
+    if not body:  # some servers name the coding of a body that is not there
+        return body
     for name in reversed(codings):  # listed in the order in which they were applied
         body = _DECODERS[name](body, max_bytes)
     return body
@@ -37,26 +41,65 @@ def decode(body: bytes, coding: str, max_bytes: int) -> bytes | None:
 
 def _checked(body: bytes, max_bytes: int, *, whole: bool) -> bytes:
     if len(body) > max_bytes:
-        message = "the decoded reply is larger than max_reply_size"
-        raise ReplyTooLarge(message)
+        raise _too_large()
     if not whole:
         message = "the body ends before its content coding does"
         raise Undecodable(message)
     return body
 
 
+def _too_large() -> ReplyTooLarge:
+    return ReplyTooLarge("the decoded reply is larger than max_reply_size")
+
+
+class _Decompressor(Protocol):
+    """Takes one member of a body: a gzip member, a zstd frame."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+D = TypeVar("D", bound=_Decompressor)
+
+
+def _joined(
+    body: bytes, max_bytes: int, begin: Callable[[], D], feed: Callable[[D, bytes, int], bytes]
+) -> bytes:
+    """All members of the body, RFC 1952, section 2.2, and RFC 8878, section 3.
+
+    `feed` gets a decompressor, data for it, and how many bytes may be made of that. In slices, because
+    the end of each member costs a copy of all that follows it, and there may be half a million of them.
+    """
+    made, size = [], 0
+    member = begin()
+    for start in range(0, len(body), _SLICE_BYTES):
+        rest = body[start : start + _SLICE_BYTES]
+        while rest:
+            if member.eof:
+                member = begin()
+            piece = feed(member, rest, max_bytes + 1 - size)
+            if piece:
+                made.append(piece)
+            size += len(piece)
+            if size > max_bytes:
+                raise _too_large()
+            rest = member.unused_data
+    return _checked(b"".join(made), max_bytes, whole=member.eof)
+
+
 def _inflate(body: bytes, max_bytes: int, wbits: int) -> bytes:
-    made = b""
-    while True:  # a gzip body may consist of several members, RFC 1952, section 2.2
-        inflater = zlib.decompressobj(wbits)
-        try:
-            made += inflater.decompress(body, max_bytes + 1 - len(made))
-        except zlib.error as error:
-            message = "the body is not what its content coding says"
-            raise Undecodable(message) from error
-        body = inflater.unused_data
-        if len(made) > max_bytes or not body or not inflater.eof:
-            return _checked(made, max_bytes, whole=inflater.eof)
+    try:
+        return _joined(
+            body,
+            max_bytes,
+            lambda: zlib.decompressobj(wbits),
+            lambda member, data, room: member.decompress(data, room),
+        )
+    except zlib.error as error:
+        message = "the body is not what its content coding says"
+        raise Undecodable(message) from error
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
@@ -88,15 +131,21 @@ def _brotli(body: bytes, max_bytes: int) -> bytes:
 
 
 def _zstd(body: bytes, max_bytes: int) -> bytes:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 23)
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(
-            body, read_across_frames=True
-        ) as reader:
-            made = reader.read(max_bytes + 1)
+        # Twice: this reader can be bounded, but does not tell a body that is cut short from a whole one.
+        with decompressor.stream_reader(body, read_across_frames=True) as reader:
+            size = 0
+            while piece := reader.read(_READ_BYTES):
+                size += len(piece)
+                if size > max_bytes:
+                    raise _too_large()
+        return _joined(
+            body, max_bytes, decompressor.decompressobj, lambda frame, data, _: frame.decompress(data)
+        )
     except zstandard.ZstdError as error:
         message = "the body is not what its content coding says"
         raise Undecodable(message) from error
-    return _checked(made, max_bytes, whole=True)
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {

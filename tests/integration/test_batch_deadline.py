@@ -1,0 +1,127 @@
+"""The time of a batch: what is there at the deadline is returned, the rest is 504, nothing comes late."""
+
+import http.client
+import json
+import time
+from contextlib import closing
+
+import pytest
+
+from .conftest import StartScripted
+from .gateway import BATCH, Gateway
+from .scripted import Peer, Received, each, ok
+
+LATE = {"status": 504, "reason": "upstream timeout"}
+
+
+def stalling(peer: Peer) -> None:
+    """Answers all but what ends in `stall`."""
+    while True:
+        request = peer.read()
+        if request.target.endswith("/stall"):
+            peer.stall()
+        peer.send(ok(request.target.encode()))
+
+
+def test_finished_replies_are_returned_close_to_the_timeout(
+    gateway: Gateway, scripted: StartScripted
+) -> None:
+    upstream = scripted(stalling)
+    prefix = gateway.route(upstream)
+    paths = [f"{prefix}/{'stall' if number % 3 == 0 else number}" for number in range(30)]
+    started = time.monotonic()
+
+    replies = gateway.replies({"timeout": 400, "pipeline": [{"path": path} for path in paths]})
+
+    took = time.monotonic() - started
+    assert 0.4 <= took < 0.7
+    for path, reply in zip(paths, replies, strict=True):
+        assert (reply == LATE) if path.endswith("/stall") else (reply["body"] == path)
+    upstream.wait(lambda upstream: upstream.open == 20)  # those that stall are closed
+
+
+def test_items_that_never_started_are_504_too(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(stalling)
+    prefix = gateway.route(upstream, max_connections=2)
+
+    replies = gateway.replies({"timeout": 200, "pipeline": [{"path": f"{prefix}/stall"}] * 300})
+
+    assert replies == [LATE] * 300
+    assert len(upstream.requests) <= 2
+
+
+def test_an_upstream_that_stalls_mid_body(gateway: Gateway, scripted: StartScripted) -> None:
+    def stall(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        peer.stall()
+
+    upstream = scripted(stall)
+    path = gateway.route(upstream) + "/x"
+
+    assert gateway.replies({"timeout": 200, "pipeline": [{"path": path}] * 2}) == [LATE, LATE]
+    upstream.wait(lambda upstream: upstream.open == 0)
+
+
+def test_an_upstream_that_does_not_read(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(lambda peer: time.sleep(1))
+    item = {"path": gateway.route(upstream) + "/x", "method": "POST", "body": "x" * 900_000}
+    started = time.monotonic()
+
+    assert gateway.replies({"timeout": 200, "pipeline": [item]}) == [LATE]
+    assert time.monotonic() - started < 0.6
+
+
+def test_a_late_answer_is_in_no_later_batch(gateway: Gateway, scripted: StartScripted) -> None:
+    """On the client's same connection, while the late answers come in."""
+
+    def answer(request: Received) -> bytes:
+        kind, _, number = request.target.rpartition("/")[2].partition("-")
+        if kind == "late":
+            time.sleep(0.25)
+        return ok(f"{kind}-{number}".encode())
+
+    prefix = gateway.route(scripted(each(answer)), max_connections=8)
+    with closing(http.client.HTTPConnection(*gateway.data, timeout=10)) as connection:
+        for turn in range(8):
+            kind = "late" if turn % 2 == 0 else "fresh"
+            names = [f"{kind}-{turn}{number}" for number in range(8)]
+            items = [{"path": f"{prefix}/{name}"} for name in names]
+            timeout = 100 if kind == "late" else 5000
+            connection.request("POST", BATCH, json.dumps({"timeout": timeout, "pipeline": items}))
+            replies = json.loads(connection.getresponse().read())
+            if kind == "late":
+                assert replies == [LATE] * 8
+            else:
+                assert [reply["body"] for reply in replies] == names
+
+
+def test_the_default_and_the_most_come_from_the_metadata(gateway: Gateway, scripted: StartScripted) -> None:
+    path = gateway.route(scripted(stalling)) + "/stall"
+    gateway.put("plugin_metadata", "batch-requests", {"timeout": 150, "max_timeout": 300})
+    try:
+        started = time.monotonic()
+        assert gateway.replies([path]) == [LATE]
+        by_default = time.monotonic() - started
+        assert gateway.replies({"timeout": 60_000, "pipeline": [{"path": path}]}) == [LATE]
+        by_cap = time.monotonic() - started - by_default
+    finally:
+        gateway.delete("plugin_metadata", "batch-requests")
+
+    assert 0.15 <= by_default < 0.29
+    assert 0.3 <= by_cap < 0.6
+
+
+@pytest.mark.parametrize("timeout", [1, 1.0])
+def test_the_shortest_timeout(gateway: Gateway, scripted: StartScripted, timeout: float) -> None:
+    path = gateway.route(scripted(stalling)) + "/stall"
+
+    assert gateway.replies({"timeout": timeout, "pipeline": [{"path": path}]}) == [LATE]
+
+
+def test_errors_that_need_no_upstream_are_not_504(gateway: Gateway, scripted: StartScripted) -> None:
+    path = gateway.route(scripted(stalling)) + "/stall"
+
+    replies = gateway.replies({"timeout": 100, "pipeline": [{"path": p} for p in (path, "bad", "/none")]})
+
+    assert [reply["status"] for reply in replies] == [504, 400, 404]

@@ -1,0 +1,88 @@
+"""Requests, and a client to send them with, for tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from msgspec import Struct
+
+from batchway.config.resources import decode_upstream
+from batchway.model import Body, Budget, ClientGone, Headers, Origin, Request, Response
+from batchway.upstream import Pools, Resolver, Terms, UpstreamClient
+from tests.loops import until
+
+BLOCK = b"x-block: 1\r\n"
+
+
+class Pieces:
+    """A request body that arrives in pieces; `gone`: the client leaves after them."""
+
+    def __init__(self, pieces: Iterable[bytes], *, length: int | None = None, gone: bool = False) -> None:
+        self.length = length
+        self.taken = 0
+        self._pieces = pieces
+        self._gone = gone
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            self.taken += 1
+            yield piece
+            await asyncio.sleep(0)
+        if self._gone:
+            raise ClientGone
+
+
+def budget() -> Budget:
+    """A budget that suffices."""
+    return Budget(max_reply_size=1 << 20, max_response_size=1 << 20)
+
+
+def request(
+    method: str = "GET",
+    path: str = "/",
+    query: str = "",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    body: bytes | Body = b"",
+    *,
+    origin_host: str = "",
+    batch: Budget | None = None,
+    verify_tls: bool = False,
+) -> Request:
+    """A request as the gateway has it."""
+    origin = Origin("10.0.0.1", host=origin_host)
+    return Request(method, path, query, Headers(headers), body, origin, batch, verify_tls)
+
+
+class Client(Struct):
+    """Upstreams over one set of pools."""
+
+    pools: Pools
+
+    def upstream(self, nodes: Mapping[str, int] | Sequence[int], **properties: Any) -> UpstreamClient:
+        """A client of the upstream resource with these nodes, or ports of 127.0.0.1."""
+        if not isinstance(nodes, Mapping):
+            nodes = {f"127.0.0.1:{port}": 1 for port in nodes}
+        return UpstreamClient(
+            decode_upstream({"nodes": dict(nodes), **properties}), self.pools, Terms(max_header_bytes=4096)
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, *, ca_file: Path | None = None) -> AsyncIterator[Self]:
+        """A client that must have nothing open any more when it is closed."""
+        client = cls(Pools(Resolver(), ca_file=str(ca_file) if ca_file else None))
+        try:
+            yield client
+        finally:
+            await client.pools.close()
+        await until(lambda: not client.pools.open_connections(), "all connections are closed")
+
+
+async def read(response: Response) -> bytes | None:
+    """The whole body, streamed or not."""
+    body = response.body
+    if body is None or isinstance(body, bytes):
+        return body
+    return b"".join([piece async for piece in body])
