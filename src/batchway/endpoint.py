@@ -1,12 +1,13 @@
 """Where a format, the engine and a target meet: a request that carries a batch becomes its response."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from batchway.engine import Bounds, run
-from batchway.errors import BatchTooLarge, BatchwayError, NestedBatch
+from batchway.errors import BatchTooLarge, BatchwayError, ForgedByPage, NestedBatch
 from batchway.formats import apisix
 from batchway.model import Budget, Headers, Limits, Origin, Request, Response, read_body
 
@@ -17,13 +18,24 @@ MIN_COMPRESSED_BYTES = 1400
 _INLINE_BYTES = 256 * 1024
 _LEVEL = 1  # a third of level 6's time for nine tenths of its effect on JSON
 
+# Content types that a page may send to another site without asking it first. Source: Fetch, 2.2.2,
+# "CORS-safelisted request-header".
+_SENT_UNASKED = frozenset(
+    {b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"}
+)
+
+DURATIONS = b"item-durations"
+"""In a `Prefer` header (RFC 7240): each reply shall say how long its item took."""
+
 
 class HttpFormat(Protocol):
     """A dialect whose items are HTTP requests."""
 
     def decode(self, body: bytes, outer: Headers, origin: Origin, limits: Limits) -> apisix.Batch: ...
 
-    def encode_reply(self, result: Response | BatchwayError, budget: Budget) -> bytes: ...
+    def encode_reply(
+        self, result: Response | BatchwayError, budget: Budget, duration_ms: float | None = None
+    ) -> bytes: ...
 
     def encode(self, replies: list[bytes]) -> bytes: ...
 
@@ -38,12 +50,62 @@ async def answer(
     if request.batch is not None:
         message = "a batch inside a batch is refused"
         raise NestedBatch(message)
+    if _is_forgeable(request.headers):
+        message = "a page of another site must send a batch as application/json"
+        raise ForgedByPage(message)
     body = await read_body(request.body, limits.max_body_size, BatchTooLarge)
     batch = dialect.decode(body, request.headers, request.origin, limits)
+    stopwatch = _Stopwatch(target) if _wants_durations(request.headers) else None
     replies = [b""] * len(batch.items)
-    async for reply in run(batch.items, target, Bounds(batch.timeout_s, limits.concurrency)):
-        replies[reply.index] = dialect.encode_reply(reply.result, batch.budget)
-    return await _respond(request, dialect.encode(replies))
+    bounds = Bounds(batch.timeout_s, limits.concurrency)
+    async for reply in run(batch.items, stopwatch or target, bounds):
+        took_ms = stopwatch.took_ms(batch.items[reply.index]) if stopwatch else None
+        replies[reply.index] = dialect.encode_reply(reply.result, batch.budget, took_ms)
+    response = await _respond(request, dialect.encode(replies))
+    if stopwatch is not None:
+        response.headers.append((b"Preference-Applied", DURATIONS))
+    return response
+
+
+def _is_forgeable(headers: Headers) -> bool:
+    """Whether a page of another site could have made its visitor's browser send this.
+
+    Browsers name a page's origin in every POST; other clients have no visitor whose cookies they use.
+    """
+    origin = headers.get(b"origin")
+    if origin is None:
+        return False
+    content_type = (headers.get(b"content-type") or b"").partition(b";")[0].strip().lower()
+    is_own = origin.partition(b"://")[2].lower() == (headers.get(b"host") or b"").lower()
+    return content_type in _SENT_UNASKED and not is_own
+
+
+def _wants_durations(headers: Headers) -> bool:
+    preferred = headers.get(b"prefer")
+    return preferred is not None and DURATIONS in preferred.lower()
+
+
+class _Stopwatch:
+    """A target that notes when each of its items began and ended."""
+
+    def __init__(self, target: HttpTarget) -> None:
+        self._target = target
+        self._began: dict[int, float] = {}
+        self._took_s: dict[int, float] = {}
+
+    async def __call__(self, item: Request) -> Response:
+        self._began[id(item)] = began = time.perf_counter()
+        try:
+            return await self._target(item)
+        finally:
+            self._took_s[id(item)] = time.perf_counter() - began
+
+    def took_ms(self, item: object) -> float:
+        """So far, of an item that has not ended; 0 of one that has not begun."""
+        key = id(item)
+        now = time.perf_counter()
+        took_s = self._took_s.get(key, now - self._began.get(key, now))
+        return round(took_s * 1000, 3)
 
 
 async def _respond(request: Request, body: bytes) -> Response:

@@ -50,6 +50,17 @@ class BatchTooLarge(BatchRefused):
     code = "batch_too_large"
 
 
+class ForgedByPage(BatchRefused):
+    """A page of another site could have sent this batch in its visitor's name.
+
+    The items have the visitor's cookies and whatever headers the page likes: also those that a
+    service takes as a proof that no other site's page is behind a request.
+    """
+
+    status = 415
+    code = "forged_by_page"
+
+
 class TooManyItems(BatchRefused):
     """The batch has more items than `max_pipeline_items`."""
 

@@ -39,30 +39,51 @@ class WireBody:
         self._whole = asyncio.Event()
         if not self.expected:
             self._whole.set()
+        self._work: asyncio.Task[Any] | None = None
+        self._ahead: asyncio.Task[Message] | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         more = self.expected
         while more:
-            message = await self._receive()
+            message = await (self._ahead or self._receive())
+            self._ahead = None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             more = message.get("more_body", False)
-            piece = message.get("body", b"")
-            if not more:
+            if more:
+                # One message ahead of the reader, so that the client's leaving is heard of also
+                # while the reader is held up, by an upstream that does not read, say.
+                self._ahead = asyncio.ensure_future(self._receive())
+                self._ahead.add_done_callback(self._heard)
+            else:
                 self._whole.set()
+            piece = message.get("body", b"")
             if piece:
                 yield piece
 
+    def _heard(self, ahead: "asyncio.Task[Message]") -> None:
+        if not ahead.cancelled() and ahead.exception() is None:
+            self._left(ahead.result())
+
+    def _left(self, message: Message) -> bool:
+        """Whether the message says that the client has left; then the work for it is cancelled."""
+        if message["type"] != "http.disconnect":
+            return False
+        self.gone = True
+        if self._work is not None:
+            self._work.cancel()
+        return True
+
     async def watch(self, work: "asyncio.Task[Any] | None") -> None:
-        """Cancel `work` when the client leaves. Until the body is whole its reader hears of that."""
-        await self._whole.wait()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                if work is not None:
-                    work.cancel()
-                return
+        """Cancel `work` when the client leaves."""
+        self._work = work
+        try:
+            await self._whole.wait()
+            while not self._left(await self._receive()):
+                pass
+        finally:
+            if self._ahead is not None:
+                self._ahead.cancel()
 
 
 async def send_response(response: Response, send: Send) -> None:
@@ -72,6 +93,8 @@ async def send_response(response: Response, send: Send) -> None:
     client cannot take what came for the whole.
     """
     if not 200 <= response.status <= 599:
+        if response.body is not None and not isinstance(response.body, bytes):
+            await response.body.aclose()
         response = error_response(UpstreamError("the upstream's status is none that HTTP has"))
     body = response.body
     await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})

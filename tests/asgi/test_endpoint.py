@@ -88,14 +88,15 @@ def test_a_page_of_another_site_cannot_send_a_batch_unasked(content_type: str | 
         headers.append(("Content-Type", content_type))
     answer = post(ONE, headers)
     assert answer.status == 415
-    assert answer.json() == {"error_msg": "a browser must send a batch as application/json"}
+    assert answer.json() == {"error_msg": "a page of another site must send a batch as application/json"}
 
 
 @pytest.mark.parametrize(
     "headers",
     [
         [("Content-Type", "application/x-www-form-urlencoded")],  # curl --data
-        [("Origin", "https://example.org"), ("Content-Type", "application/json; charset=utf-8")],
+        [("Origin", "https://other.example"), ("Content-Type", "application/json; charset=utf-8")],
+        [("Origin", "https://example.org")],  # its own site
     ],
 )
 def test_others_may_send_a_batch_as_what_they_like(headers: Any) -> None:

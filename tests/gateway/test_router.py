@@ -144,15 +144,10 @@ def test_host_comes_before_path() -> None:
 
 
 def test_path_that_a_better_host_does_not_have_falls_through() -> None:
-    router = router_of(
-        route("host", "/h", hosts="x.a.test"), route("wild", "/w", hosts="*.a.test"), route("n", "/n")
-    )
-    assert [found(router, path, "x.a.test") for path in ("/h", "/w", "/n", "/q")] == [
-        "host",
-        "wild",
-        "n",
-        None,
-    ]
+    exact, wild = route("host", "/h", hosts="x.a.test"), route("wild", "/w", hosts="*.a.test")
+    router = router_of(exact, wild, route("none", "/n"))
+    ids = [found(router, path, "x.a.test") for path in ("/h", "/w", "/n", "/q")]
+    assert ids == ["host", "wild", "none", None]
 
 
 def test_several_uris_and_hosts() -> None:
@@ -237,7 +232,7 @@ routes = st.builds(
 requests = st.tuples(names, paths, st.sampled_from(METHODS))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(routes, st.sampled_from("12345678"), requests), max_size=40))
 def test_like_a_scan(steps: list[Route | str | tuple[str, str, str]]) -> None:
     router: Router[Route] = Router()
@@ -306,30 +301,23 @@ def reachable(root: object) -> int:
     return len(seen)
 
 
+NEVER_FORGOTTEN = pytest.mark.xfail(
+    strict=True, reason="bug: a host whose last route is gone stays in the router for ever"
+)
+
+
 @pytest.mark.parametrize(
     ("uri", "host"),
     [
         ("/{}", ""),
         ("/{}/*", ""),
-        ("/x", "*.{}.test"),
-        pytest.param(
-            "/x",
-            "{}.test",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: a host whose last route is gone stays in the router for ever"
-            ),
-        ),
-        pytest.param(
-            "/x",
-            "*.{}.test",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: a host whose last route is gone stays in the router for ever"
-            ),
-        ),
+        ("/{}/*", "a.test *.b.test"),
+        pytest.param("/x", "{}.test", marks=NEVER_FORGOTTEN),
+        pytest.param("/x", "*.{}.test", marks=NEVER_FORGOTTEN),
     ],
 )
 def test_what_is_removed_leaves_nothing(uri: str, host: str) -> None:
-    router = router_of(route("stays", "/stays", hosts="stays.test *.stays.test"))
+    router = router_of(route("stays", "/stays", hosts="a.test *.b.test"))
     before = reachable(router)
     for number in range(200):
         router.put(route("comes and goes", uri.format(number), hosts=host.format(number)))
@@ -344,7 +332,7 @@ def test_what_is_removed_leaves_nothing(uri: str, host: str) -> None:
 keys = st.text("abc", max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["set", "remove"]), keys, st.integers())), st.lists(keys))
 def test_tree_is_like_a_dict(steps: list[tuple[str, str, int]], texts: list[str]) -> None:
     tree: PrefixTree[int] = PrefixTree()
@@ -364,9 +352,9 @@ def test_tree_is_like_a_dict(steps: list[tuple[str, str, int]], texts: list[str]
 
 def test_tree_of_a_long_key() -> None:
     tree: PrefixTree[int] = PrefixTree()
-    for size in range(2000):
+    for size in range(500):
         tree.set("a" * size, size)
-    assert tree.prefixes("a" * 5000) == list(range(1999, -1, -1))
-    for size in range(2000):
+    assert tree.prefixes("a" * 5000) == list(range(499, -1, -1))
+    for size in range(500):
         tree.remove("a" * size)
     assert tree.prefixes("a" * 5000) == []

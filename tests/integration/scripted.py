@@ -279,7 +279,7 @@ class Scripted:
     def _serve(self, connection: socket.socket, number: int) -> None:
         peer = Peer(self, connection, number)
         try:
-            peer.socket = self.wrap(connection)
+            peer.socket = self._open[number] = self.wrap(connection)
             self.behaviour(peer)
         except (Gone, OSError):
             pass  # the gateway has closed the connection, or refused the certificate

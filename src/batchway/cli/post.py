@@ -147,6 +147,7 @@ def _send(connection: HTTPConnection, endpoint: Endpoint, headers: Headers, body
         "user-agent": f"batchway/{__version__}",
         "content-type": "application/json",
         "accept-encoding": "gzip",
+        "prefer": "item-durations",
     }
     given = {name.lower() for name, _ in headers}
     connection.putrequest("POST", endpoint.target, skip_host="host" in given, skip_accept_encoding=True)

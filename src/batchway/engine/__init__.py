@@ -1,5 +1,5 @@
 """Runs the items of a batch: order, concurrency, deadlines."""
 
-from batchway.engine.run import Bounds, Target, run
+from batchway.engine.run import Bounds, PromptTarget, Target, collect, run
 
-__all__ = ["Bounds", "Target", "run"]
+__all__ = ["Bounds", "PromptTarget", "Target", "collect", "run"]

@@ -196,31 +196,34 @@ class _Merger:
 
 # --- replies
 
-_TIMED_OUT = b'{"status":504,"reason":"upstream timeout"}'
+_TIMED_OUT: dict[str, Any] = {"status": 504, "reason": "upstream timeout"}
 _CODING = "Content-Encoding"
 _names: dict[bytes, str] = {}
 _MAX_NAMES = 1024
 
 
-def encode_reply(result: Response | BatchwayError, budget: Budget) -> bytes:
+def encode_reply(
+    result: Response | BatchwayError, budget: Budget, duration_ms: float | None = None
+) -> bytes:
     """One reply as JSON: status, reason, headers as the upstream spelled them, body.
 
     Spends what the JSON takes beyond the bytes of the body that `budget` has seen already; a reply for
-    which nothing is left becomes a 502 that says so.
+    which nothing is left becomes a 502 that says so. `duration_ms` is added where it is known.
     """
+    extra = {} if duration_ms is None else {"duration_ms": duration_ms}
     if isinstance(result, DeadlineExceeded):
-        return _TIMED_OUT
+        return _encode(_TIMED_OUT | extra)
     if isinstance(result, BatchwayError):
-        return _encode(_reply(error_response(result), budget))
+        return _encode(_reply(error_response(result), budget) | extra)
     seen = len(result.body) if isinstance(result.body, bytes) else 0
     try:
-        reply = _encode(_reply(result, budget))
+        reply = _encode(_reply(result, budget) | extra if extra else _reply(result, budget))
         if len(reply) > seen:
             budget.take(len(reply) - seen)
     except (ReplyTooLarge, content.Undecodable) as error:
         budget.give_back(seen)
         failure = error if isinstance(error, BatchwayError) else UpstreamBroken(str(error))
-        return _encode(_reply(error_response(failure), budget))
+        return _encode(_reply(error_response(failure), budget) | extra)
     return reply
 
 

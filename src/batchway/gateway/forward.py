@@ -33,7 +33,7 @@ class Forwarding(Struct, frozen=True):
 
     def _ours(self, name: bytes) -> bool:
         name = name.replace(b"_", b"-")
-        return name in _FORWARDED or name == self.real_ip_header
+        return name in _FORWARDED or name == self.real_ip_header.replace(b"_", b"-")
 
     def _about_client(self, headers: Headers, request: Request) -> bytes:
         origin = request.origin
@@ -47,8 +47,10 @@ class Forwarding(Struct, frozen=True):
             proto = headers.get(b"x-forwarded-proto") or proto
             host = headers.get(b"x-forwarded-host") or host
             port = headers.get(b"x-forwarded-port") or port
-        return (
-            b"%b: %b\r\nx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n"
-            b"x-forwarded-host: %b\r\nx-forwarded-port: %b\r\n"
-            % (self.real_ip_header, client, chain, proto, host, port)
+        lines = (
+            b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n"
+            b"x-forwarded-host: %b\r\nx-forwarded-port: %b\r\n" % (chain, proto, host, port)
         )
+        if self.real_ip_header == b"x-forwarded-for":
+            return lines
+        return b"%b: %b\r\n%b" % (self.real_ip_header, client, lines)

@@ -5,11 +5,12 @@ a request's head for ever. Bodies are bounded where they are read.
 """
 
 import asyncio
+import sys
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from batchway.config import ServerLimits
 
@@ -24,6 +25,26 @@ class Bounds:
 
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
+
+
+class UntilClose(RequestResponseCycle):
+    """An answer to an HTTP/1.0 request: of unknown length it ends with the connection.
+
+    uvicorn would send it chunked, which such a client does not know. RFC 9112, section 6.1.
+    """
+
+    async def send(self, message: Any) -> None:
+        """As ASGI has it."""
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            if b"content-length" not in names:
+                self.chunked_encoding = False
+                self.expected_content_length = sys.maxsize
+                self.keep_alive = False
+        elif not message.get("more_body", False) and self.chunked_encoding is False:
+            if self.expected_content_length > sys.maxsize // 2:
+                self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -84,6 +105,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(*problem)
             return
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and isinstance(self.cycle, RequestResponseCycle):
+            self.cycle.__class__ = UntilClose  # its task has not begun yet
 
     def on_body(self, body: bytes) -> None:
         """Drop what a refused client still sends."""

@@ -1,0 +1,124 @@
+"""Starting work that is not ours inline: its first step, too, runs in the task that it goes on in.
+
+Code that asks for `asyncio.current_task()` before it first suspends - `asyncio.timeout`, `TaskGroup` and all
+of anyio do - must find its own task there, or it would cancel the batch instead of itself. Python 3.12 has
+eager tasks for this. On Python 3.11 one task stands by: work whose first step is its last leaves it to the
+next, so that a batch in which nothing suspends costs one task at most, and no task is made twice.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Generator
+from contextvars import copy_context
+from typing import Any, NoReturn
+
+from batchway.engine.start import start
+
+if sys.version_info >= (3, 12):
+
+    class Starter:
+        """Starts the items of one batch."""
+
+        __slots__ = ()
+
+        def __call__(
+            self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+        ) -> asyncio.Task[None] | None:
+            """Run `work` up to where it first suspends; None if it came to its end before that."""
+            return start(work, loop)
+
+        async def aclose(self) -> None:
+            """Leave no task behind."""
+
+else:
+
+    class Starter:
+        """Starts the items of one batch."""
+
+        __slots__ = ("_spare", "_unused")
+
+        def __init__(self) -> None:
+            self._spare: _Spare | None = None
+            self._unused = False
+
+        def __call__(
+            self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+        ) -> asyncio.Task[None] | None:
+            """Run `work` up to where it first suspends; None if it came to its end before that."""
+            spare = self._spare
+            if spare is None or spare.over:
+                spare = self._spare = _Spare(loop)
+            if spare.try_first_step(work, loop):
+                self._spare = None
+                return spare.task
+            self._unused = True
+            if spare.is_used_up():
+                self._spare = None
+            return None
+
+        async def aclose(self) -> None:
+            """Leave no task behind."""
+            if self._unused:
+                await asyncio.sleep(0)  # by then one that nobody needed has come to its end
+
+    class _Spare(Coroutine[Any, Any, None]):
+        """A task that does not know yet what it is for. Without work it ends with its first step."""
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.over = False
+            self._work: Coroutine[Any, Any, None] | None = None
+            self._awaited: Any = None
+            self._has_begun = False
+            self._pristine = copy_context()
+            self._context = self._pristine.copy()
+            self.task: asyncio.Task[None] = loop.create_task(self, context=self._context)
+
+        def try_first_step(self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> bool:
+            """Run the first step of `work`; whether there are more, which are this task's then."""
+            outer = asyncio.current_task(loop)
+            if outer is not None:
+                asyncio.tasks._leave_task(loop, outer)
+            asyncio.tasks._enter_task(loop, self.task)
+            try:
+                self._awaited = self._context.run(work.send, None)
+            except (StopIteration, asyncio.CancelledError):  # of its own accord: nobody can have yet
+                return False
+            finally:
+                asyncio.tasks._leave_task(loop, self.task)
+                if outer is not None:
+                    asyncio.tasks._enter_task(loop, outer)
+            self._work = work
+            return True
+
+        def is_used_up(self) -> bool:
+            """Whether work that has ended left something behind that the next must not find."""
+            return self._context != self._pristine or self.task.cancelling() > 0
+
+        # --- what the task calls
+
+        def send(self, value: None) -> Any:
+            if self._work is None:
+                self.over = True
+                raise StopIteration
+            if not self._has_begun:
+                self._has_begun = True
+                return self._awaited
+            return self._work.send(value)
+
+        def throw(self, error: Any, *_: Any) -> Any:
+            """A cancellation goes where a task sends it: to what is waited for, or else into the work."""
+            if self._work is None:
+                self.over = True
+                raise error
+            if not self._has_begun:
+                self._has_begun = True
+                if self._awaited is not None and self._awaited.cancel():
+                    return self._awaited
+            return self._work.throw(error)
+
+        def close(self) -> None:
+            if self._work is not None:
+                self._work.close()
+
+        def __await__(self) -> Generator[Any, Any, NoReturn]:
+            raise NotImplementedError
