@@ -1,7 +1,7 @@
-"""Any bytes from an upstream, split anywhere: one whole answer or one error, and nothing of it anywhere else.
+"""Any bytes from an upstream, split anywhere: one whole answer or one error, and none of it anywhere else.
 
-Four kinds of upstream: one that answers well, one that says more than it was asked, one that is cut off, one
-that sends garbage. What is well formed is compared with what was meant; garbage with what h11 makes of it.
+Upstreams that answer well, that say more than they were asked, that are cut off, whose client leaves, that
+send garbage. What is well formed is compared with what was meant, garbage with what h11 makes of it.
 
 python fuzz/fuzz_upstream_response.py -max_total_time=60
 """
@@ -24,9 +24,7 @@ LOOP = asyncio.new_event_loop()
 SOCKET, _PEER = socket.socketpair()
 MAX_HEADER_BYTES = 1000
 MAX_RESPONSE_BYTES = 1_000_000
-DROPPED = {
-    *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
-}
+DROPPED = frozenset(b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split())
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -92,7 +90,8 @@ class Meant:
 
     status: int
     reason: bytes
-    headers: Pairs
+    pairs: Pairs
+    """As they are sent."""
     body: bytes
     wire: bytes
     no_body: bool
@@ -104,7 +103,8 @@ class Meant:
         expect(response.status == self.status, (response.status, self.status))
         reason = self.reason.decode("latin-1") or REASONS.get(self.status, "")
         expect(response.reason == reason, (response.reason, reason))
-        expect(response.headers == self.headers, (response.headers, self.headers))
+        kept = [pair for pair in self.pairs if pair[0].lower() not in DROPPED]
+        expect(response.headers == kept, (response.headers, kept))
         bodiless = self.no_body or self.status in (204, 304)
         expect(body == (None if bodiless else self.body), (body, self.body))
 
@@ -153,7 +153,15 @@ class Builder:
         return bytes(byte for byte in self.some(most) if byte >= 0x20 and byte != 0x7F).strip()
 
     def pairs(self) -> Pairs:
-        names = [b"X-A", b"x-a", b"Set-Cookie", b"Keep-Alive", b"TE", b"Content-Encoding", b"Proxy-Connection"]
+        names = [
+            b"X-A",
+            b"x-a",
+            b"Set-Cookie",
+            b"Keep-Alive",
+            b"TE",
+            b"Content-Encoding",
+            b"Proxy-Connection",
+        ]
         count = self.number(0, 4)
         return [(bytes(self.data.PickValueInList(names)), self.visible(8)) for _ in range(count)]
 
@@ -164,7 +172,9 @@ class Builder:
             extension = self.data.PickValueInList([b"", b";a=b", b";a"])
             made += b"%x%b\r\n%b\r\n" % (size, extension, body[:size])
             body = body[size:]
-        trailers = self.data.PickValueInList([b"", b"X-Trailer: evil\r\n", b"Set-Cookie: evil\r\nX-A: b\r\n"])
+        trailers = self.data.PickValueInList(
+            [b"", b"X-Trailer: evil\r\n", b"Set-Cookie: evil\r\nX-A: b\r\n"]
+        )
         return made + b"0\r\n" + bytes(trailers) + b"\r\n"
 
     def meant(self) -> Meant:
@@ -186,13 +196,16 @@ class Builder:
         head = b"HTTP/1.1 %d %b\r\n" % (status, reason)
         head += b"".join(b"%b: %b\r\n" % pair for pair in pairs) + b"\r\n"
         before = b"".join(
-            bytes(self.data.PickValueInList([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 E\r\nX-A: no\r\n\r\n"]))
+            bytes(
+                self.data.PickValueInList(
+                    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 E\r\nX-A: no\r\n\r\n"]
+                )
+            )
             for _ in range(self.number(0, 2))
         )
         until_eof = framing == 2 and not no_body and status not in (204, 304)
-        kept = [pair for pair in pairs if pair[0].lower() not in DROPPED]
         wire = before + head + coded
-        return Meant(status, reason, kept, body, wire, no_body, until_eof, len(before) + len(head))
+        return Meant(status, reason, pairs, body, wire, no_body, until_eof, len(before) + len(head))
 
     def split(self, wire: bytes) -> list[bytes]:
         """Anywhere, byte by byte at the most."""
@@ -237,7 +250,9 @@ def check_budget(budget: Budget | None, found: tuple[Response, bytes | None] | B
         expect(budget.remaining == MAX_RESPONSE_BYTES - spent, "the budget is not what was taken from it")
 
 
-def check_meant(meant: Meant, budget: Budget | None, found: tuple[Response, bytes | None] | BatchwayError) -> None:
+def check_meant(
+    meant: Meant, budget: Budget | None, found: tuple[Response, bytes | None] | BatchwayError
+) -> None:
     check_budget(budget, found)
     has_body = not meant.no_body and meant.status not in (204, 304)
     if budget is not None and has_body and len(meant.body) > budget.max_reply_size:
@@ -264,6 +279,10 @@ def well_behaved(make: Builder) -> None:
             upstream.lose(None)
         found = outcome(future)
         check_meant(meant, budget, found)
+        # llhttp swallows part of a chunk behind the head of an answer to HEAD without a word
+        unseen = meant.no_body and (b"Transfer-Encoding", b"chunked") in meant.pairs
+        if excess.strip(b"\r\n") and not unseen:
+            expect(upstream.connection.closed, "more came than was asked for, but still open")
         expect(not upstream.transport.paused or upstream.transport.closing, "left paused")
         if isinstance(found, BatchwayError):
             expect(upstream.connection.closed, "failed, but still open")
@@ -325,7 +344,9 @@ def garbage(make: Builder) -> None:
     response, got = found
     expect(response.status == status, (response.status, status))
     expect((got or b"") == body, (got, body))
-    expect([(name.lower(), value) for name, value in response.headers] == headers, (response.headers, headers))
+    expect(
+        [(name.lower(), value) for name, value in response.headers] == headers, (response.headers, headers)
+    )
 
 
 def by_h11(wire: bytes, *, no_body: bool) -> tuple[int, Pairs, bytes] | None:

@@ -23,6 +23,6 @@ step format "$venv/bin/ruff" format --check
 step types "$venv/bin/mypy"
 step "types outside src" "$venv/bin/mypy" bench examples scripts
 step arrows "$venv/bin/lint-imports"
-step tests "$venv/bin/python" -m pytest --cov --cov-report=term-missing:skip-covered "$@"
+step tests "$venv/bin/python" -m pytest --cov --cov-report=term-missing:skip-covered --durations=10 --durations-min=2 "$@"
 
 [ ${#failed[@]} -eq 0 ] || die "failed: ${failed[*]}"

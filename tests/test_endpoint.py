@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from batchway import endpoint
-from batchway.errors import BatchTooLarge, BatchwayError, MalformedBatch, NestedBatch, RouteNotFound
+from batchway.errors import (
+    BatchTooLarge,
+    BatchwayError,
+    ForgedByPage,
+    MalformedBatch,
+    NestedBatch,
+    RouteNotFound,
+)
 from batchway.model import Body, Budget, ClientGone, Headers, Limits, Origin, Request, Response
 
 Target = Callable[[Request], Awaitable[Response]]
@@ -164,7 +171,7 @@ def test_cancelled_it_cancels_the_items() -> None:
 
 
 def test_all_replies_together_are_bounded() -> None:
-    """Those that do not fit are 502s of their own. As JSON each of these takes twice the bytes of its body."""
+    """Those that do not fit are 502s of their own. Each takes twice the bytes of its body as JSON."""
     found = replies(answer(outer(batch(*["/a"] * 5)), Echo(b"\n" * 1000), Limits(max_response_size=4300)))
     fitting = [reply for reply in found if reply["status"] == 200]
     assert len(fitting) == 2
@@ -224,6 +231,63 @@ def test_no_body_is_a_400() -> None:
     ) as told:
         answer(outer(Pieces()), Echo())
     assert told.value.status == 400
+
+
+def test_page_of_another_site_cannot_send_a_batch_unasked() -> None:
+    """Fetch, 2.2.2: these content types need no preflight, so the answer would come too late."""
+    for content_type in (
+        None,
+        b"text/plain",
+        b"Text/Plain; charset=utf-8",
+        b"multipart/form-data; boundary=x",
+    ):
+        headers = [(b"host", b"api.example"), (b"origin", b"https://evil.example")]
+        headers += [(b"content-type", content_type)] if content_type is not None else []
+        echo, body = Echo(), Pieces(batch("/a"))
+        with pytest.raises(ForgedByPage) as refused:
+            answer(outer(body, *headers), echo)
+        assert refused.value.status == 415
+        assert echo.asked == []
+        assert body.read == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"content-type", b"application/x-www-form-urlencoded")],
+        [(b"origin", b"https://evil.example"), (b"content-type", b"application/json")],
+        [(b"origin", b"https://API.example"), (b"content-type", b"text/plain")],
+    ],
+    ids=["curl", "curl_data", "asked_before", "own_page"],
+)
+def test_batch_that_no_other_site_can_have_forged_is_run(headers: list[tuple[bytes, bytes]]) -> None:
+    response = answer(outer(batch("/a"), (b"host", b"api.example"), *headers), Echo())
+    assert replies(response)[0]["status"] == 200
+
+
+# --- durations
+
+
+def test_durations_are_told_to_who_prefers_them() -> None:
+    async def target(request: Request) -> Response:
+        await asyncio.sleep(0.01 if request.path == "/a" else 30 if request.path == "/late" else 0)
+        return Response(200, "OK", OK, b"")
+
+    request = outer(batch("/a", "/b", "c", "/late", timeout=30), (b"prefer", b"wait=5, Item-Durations"))
+    response = answer(request, target)
+    assert (b"Preference-Applied", b"item-durations") in response.headers
+    slow, quick, never, late = [reply["duration_ms"] for reply in replies(response)]
+    assert 9 <= slow < 30
+    assert 0 <= quick < slow
+    assert never == 0
+    assert late >= 25
+
+
+def test_durations_are_not_told_to_others() -> None:
+    response = answer(outer(batch("/a", "c"), (b"prefer", b"wait=5")), Echo())
+    assert [name for name, _ in response.headers] == [b"Content-Type"]
+    assert all("duration_ms" not in reply for reply in replies(response))
 
 
 # --- compression

@@ -104,6 +104,16 @@ class BodyTooLarge(BatchwayError):
     code = "body_too_large"
 
 
+class ShuttingDown(BatchwayError):
+    """The grace of a shutdown was over before the request had its answer."""
+
+    status = 503
+    code = "shutting_down"
+
+    def __init__(self, message: str = "shutting down") -> None:
+        super().__init__(message)
+
+
 class DeadlineExceeded(BatchwayError):
     """The batch's time was up before this item had its answer."""
 

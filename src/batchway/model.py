@@ -38,18 +38,23 @@ def end_to_end(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]
     Names keep their spelling. Source: RFC 9110, section 7.6.1.
     """
     kept = []
-    nominated: set[bytes] = set()
+    nominating: list[bytes] = []
     for pair in pairs:
         name = pair[0].lower()
         if name == b"connection":
-            nominated.update(token.strip().lower() for token in pair[1].split(b","))
+            nominating.append(pair[1])
         elif name not in HOP_BY_HOP and not name.startswith(b"proxy-"):
             kept.append(pair)
-    nominated.discard(b"close")
-    nominated.discard(b"keep-alive")
-    if nominated:
-        return [pair for pair in kept if pair[0].lower() not in nominated]
-    return kept
+    return without_nominated(kept, nominating) if nominating else kept
+
+
+def without_nominated(
+    pairs: list[tuple[bytes, bytes]], nominating: Iterable[bytes]
+) -> list[tuple[bytes, bytes]]:
+    """`pairs` without the headers that the values of a Connection header name."""
+    names = {token.strip().lower() for value in nominating for token in value.split(b",")}
+    names -= {b"close", b"keep-alive"}
+    return [pair for pair in pairs if pair[0].lower() not in names] if names else pairs
 
 
 class Headers:

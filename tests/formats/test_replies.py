@@ -93,6 +93,30 @@ def test_replies_together_stay_within_the_limit(responses: list[Response], limit
     assert spent <= limit
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        Response(200, "OK", [(b"X-A", b"b")], b"hi"),
+        Response(200, "OK", [(b"Content-Encoding", b"gzip")], b"broken"),
+        DeadlineExceeded(),
+        RouteNotFound("no"),
+    ],
+    ids=["response", "broken_response", "deadline", "error"],
+)
+def test_duration_is_added_where_it_is_known(result: Response | BatchwayError) -> None:
+    without = read(apisix.encode_reply(result, plenty()))
+    assert read(apisix.encode_reply(result, plenty(), 1.25)) == {**without, "duration_ms": 1.25}
+    assert "duration_ms" not in without
+
+
+def test_duration_counts_towards_the_limit() -> None:
+    response = Response(200, "OK", [], b"")
+    size = len(apisix.encode_reply(response, plenty()))
+    budget = Budget(max_reply_size=MIB, max_response_size=size)
+    assert read(apisix.encode_reply(response, budget, 1.25))["status"] == 502
+    assert read(apisix.encode_reply(response, budget))["status"] == 200
+
+
 def test_reply_that_does_not_fit_leaves_its_room_to_the_next() -> None:
     budget = Budget(max_reply_size=MIB, max_response_size=150)
     budget.take(100)

@@ -15,6 +15,7 @@ from batchway.gateway import Forwarding, Gateway
 from batchway.model import Headers, Limits, Origin, Request, Response
 from batchway.plugins import PLUGINS, Plugin, Registry
 from batchway.upstream import Pools, Resolver, Terms
+from tests.loops import until
 from tests.upstream.servers import Peer, Server, closed_port
 
 
@@ -356,8 +357,7 @@ def test_request_on_its_way_is_not_disturbed_by_a_change(each_loop: asyncio.Runn
             gateway.put_upstream("u", decode_upstream({"nodes": nodes}))
             put(gateway, "1", uri="/", upstream_id="u")
             asked = asyncio.create_task(gateway.handle(request()))
-            while not server.requests:
-                await asyncio.sleep(0.001)
+            await until(lambda: server.requests)
             gateway.remove_upstream("u")
             gateway.remove_route("1")
             go_on.set()

@@ -93,7 +93,8 @@ def test_one_request_times_out(gateway: Gateway, scripted: StartScripted, late: 
     assert [reply["status"] for reply in replies] == [200 + i for i in range(3) if i != late]
 
 
-WRONG = 'bad request body: property "pipeline" validation failed: failed to validate item 1: '
+BAD = "bad request body: "
+WRONG = BAD + 'property "pipeline" validation failed: failed to validate item 1: '
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ WRONG = 'bad request body: property "pipeline" validation failed: failed to vali
         ("", "no request body, you should give at least one pipeline setting"),
         (
             '{"timeout": "200", "pipeline": [{"path": "/b"}]}',
-            'bad request body: property "timeout" validation failed: wrong type: expected integer, got string',
+            BAD + 'property "timeout" validation failed: wrong type: expected integer, got string',
         ),
         (
             '{"pipeline": [{"path": ""}]}',
@@ -118,7 +119,7 @@ WRONG = 'bad request body: property "pipeline" validation failed: failed to vali
         ),
         (
             '{"pipeline": []}',
-            'bad request body: property "pipeline" validation failed: expect array to have at least 1 items',
+            BAD + 'property "pipeline" validation failed: expect array to have at least 1 items',
         ),
     ],
 )
@@ -186,9 +187,7 @@ def test_limit_from_the_metadata(gateway: Gateway, nginx: Nginx) -> None:
 
     answer = gateway.post_batch("1234" * 1024)
     assert answer.status == 413
-    assert answer.json() == {
-        "error_msg": "request size 4096 is greater than the maximum size 2048 allowed"
-    }
+    assert answer.json() == {"error_msg": "request size 4096 is greater than the maximum size 2048 allowed"}
     assert gateway.post_batch(fits + " ").status == 413
     accepted = gateway.post_batch(fits)
     assert accepted.status == 200

@@ -82,7 +82,9 @@ def test_2_every_spelling_of_a_framing_header(gateway: Gateway, scripted: StartS
         assert request.all("transfer-encoding") == []
 
 
-@pytest.mark.parametrize("header", ["Connection: close", "Expect: 100-continue", "Connection: X-Keep, close"])
+@pytest.mark.parametrize(
+    "header", ["Connection: close", "Expect: 100-continue", "Connection: X-Keep, close"]
+)
 def test_3_outer_hop_by_hop_headers_stay_outside(
     gateway: Gateway, scripted: StartScripted, header: str
 ) -> None:

@@ -20,7 +20,9 @@ class Echo:
         self.upstream = upstream
         self.prefix = gateway.route(upstream)
 
-    def sent(self, item: Document, common: Document | None = None, outer: Headers | None = None) -> Received:
+    def sent(
+        self, item: Document, common: Document | None = None, outer: Headers | None = None
+    ) -> Received:
         """What the upstream gets for one item; its path stands below the prefix."""
         path = self.prefix + item.pop("path", "/x")
         batch = {"pipeline": [{"path": path} | item]} | (common or {})
@@ -169,7 +171,7 @@ def test_an_argument_is_dropped(upstream: Echo, drop: object) -> None:
         "/a%2Fb/%7Euser/;p=1/(x)/!$&'*+,:@",
         "/x//y/./z",
         "/x%20y",
-        "/[1]{2}|^\\\"",
+        '/[1]{2}|^\\"',
     ],
 )
 def test_what_stands_in_a_path_stays_as_it_is(upstream: Echo, path: str) -> None:

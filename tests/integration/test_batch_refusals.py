@@ -16,7 +16,20 @@ def upstream(scripted: StartScripted) -> Scripted:
 
 @pytest.mark.parametrize(
     "path",
-    ["/a b", "/a\r\n", "/a\nb", "/a\0", "/\x7f", "/a\tb", "/a#b", "/a<b", "/a>b", "/a`b", "/a?b c", "/a?b\r\n"],
+    [
+        "/a b",
+        "/a\r\n",
+        "/a\nb",
+        "/a\0",
+        "/\x7f",
+        "/a\tb",
+        "/a#b",
+        "/a<b",
+        "/a>b",
+        "/a`b",
+        "/a?b c",
+        "/a?b\r\n",
+    ],
 )
 def test_a_bad_character_in_a_path_refuses_the_batch(
     gateway: Gateway, upstream: Scripted, path: str
@@ -96,7 +109,9 @@ def check_refused(gateway: Gateway, upstream: Scripted, wrong: Document, named: 
 @pytest.mark.parametrize(
     "path", ["x", "a/b", "http://127.0.0.1/", "https://evil.test/x", "?a=1", "*", "localhost:80", "\\x"]
 )
-def test_a_path_without_a_slash_is_that_items_error(gateway: Gateway, upstream: Scripted, path: str) -> None:
+def test_a_path_without_a_slash_is_that_items_error(
+    gateway: Gateway, upstream: Scripted, path: str
+) -> None:
     good = gateway.route(upstream) + "/good"
 
     before, wrong, after = gateway.replies([good, path, good])
@@ -149,6 +164,23 @@ def test_a_batch_inside_a_batch_by_another_uri(gateway: Gateway, unique: str) ->
     reply = gateway.reply({"method": "POST", "path": alias, "body": '{"pipeline": [{"path": "/"}]}'})
 
     assert reply["status"] == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.test", "Content-Type": "text/plain"}, 415),
+        ({"Origin": "null", "Content-Type": "text/plain;charset=x"}, 415),
+        ({"Origin": "https://evil.test", "Content-Type": "application/json"}, 200),
+        ({"Origin": "http://shop.test", "Host": "shop.test", "Content-Type": "text/plain"}, 200),
+        ({"Content-Type": "text/plain"}, 200),
+    ],
+)
+def test_a_page_of_another_site_cannot_send_a_batch(
+    gateway: Gateway, headers: dict[str, str], status: int
+) -> None:
+    """Not without a browser's asking first: and to that question batchway has no route."""
+    assert gateway.batch(["/none"], headers).status == status
 
 
 def test_limits_of_the_metadata(gateway: Gateway) -> None:

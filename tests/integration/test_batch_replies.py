@@ -16,7 +16,7 @@ import zstandard
 from .conftest import StartScripted
 from .gateway import Document, Gateway
 from .nginx import Nginx
-from .scripted import Received, each, ok, once
+from .scripted import Received, each, ok, once, slowly
 
 TEXT = b"hello, world\n" * 200
 
@@ -119,6 +119,15 @@ def test_hop_by_hop_headers_of_an_answer_end_here(gateway: Gateway, scripted: St
     assert gateway.reply(path) == {"status": 200, "reason": "OK", "headers": {"X-Kept": "1"}, "body": "ok"}
 
 
+def test_cookies_stay_with_their_reply(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(lambda _: ok(b"", "Set-Cookie: session=1; Path=/")))
+    path = gateway.route(upstream, max_connections=1) + "/x"
+
+    gateway.replies([path] * 3)
+
+    assert all(request.header("cookie") is None for request in upstream.requests)
+
+
 # --- bodies that JSON cannot carry as they are
 
 
@@ -134,7 +143,9 @@ def test_a_body_that_is_no_utf8_is_base64(gateway: Gateway, scripted: StartScrip
     assert base64.b64decode(reply["body"]) == body
 
 
-@pytest.mark.parametrize("body", ['"\\\n\r\t\b\f\0\x1f\x7f', "☃ 🎉 zürich", "\u2028\u2029</script>", "\ufeff"])
+@pytest.mark.parametrize(
+    "body", ['"\\\n\r\t\b\f\0\x1f\x7f', "☃ 🎉 zürich", "\u2028\u2029</script>", "\ufeff"]
+)
 def test_text_is_text(gateway: Gateway, scripted: StartScripted, body: str) -> None:
     path = gateway.route(scripted(each(lambda _: ok(body.encode())))) + "/x"
 
@@ -145,10 +156,6 @@ def test_text_is_text(gateway: Gateway, scripted: StartScripted, body: str) -> N
 
 
 # --- content codings
-
-
-def raw_deflate(data: bytes) -> bytes:
-    return zlib.compressobj(wbits=-15).compress(data) + b"" if not data else _raw(data)
 
 
 def _raw(data: bytes) -> bytes:
@@ -245,6 +252,20 @@ def test_a_broken_coding_is_that_items_error(
     assert "error_msg" in json.loads(reply["body"])
 
 
+def test_a_part_of_a_coded_body_is_not_decoded(gateway: Gateway, scripted: StartScripted) -> None:
+    """A range is one of the coded bytes: RFC 9110, section 14.2. Nobody could decode it alone."""
+    part = gzip.compress(TEXT)[10:30]
+    headers = ["Content-Encoding: gzip", "Content-Range: bytes 10-29/60"]
+    answer = ok(part, *headers, status="206 Partial Content")
+    path = gateway.route(scripted(each(lambda _: answer))) + "/x"
+
+    reply = gateway.reply({"path": path, "headers": {"Range": "bytes=10-29"}})
+
+    assert reply["status"] == 206
+    assert base64.b64decode(reply["body"]) == part
+    assert reply["headers"]["Content-Encoding"] == "gzip"
+
+
 def test_an_empty_body_with_a_coding_is_empty(gateway: Gateway, scripted: StartScripted) -> None:
     """As servers send it that compress by a header and have nothing to say."""
     path = gateway.route(scripted(each(lambda _: ok(b"", "Content-Encoding: gzip")))) + "/x"
@@ -276,7 +297,7 @@ def _bomb(coding: str) -> bytes:
     if coding == "deflate":
         return zlib.compress(BOMB, 1)
     if coding == "br":
-        return brotli.compress(BOMB, quality=1)
+        return bytes(brotli.compress(BOMB, quality=1))
     return zstandard.compress(BOMB, 1)
 
 
@@ -325,6 +346,18 @@ def test_replies_together_are_bounded(gateway: Gateway, scripted: StartScripted)
 
 
 # --- the outer response
+
+
+def test_replies_say_how_long_they_took_when_asked(gateway: Gateway, scripted: StartScripted) -> None:
+    path = gateway.route(scripted(slowly(0.1))) + "/x"
+
+    answer = gateway.batch([path, "/none", path], {"Prefer": "item-durations"})
+
+    assert answer.header("preference-applied") == "item-durations"
+    slow, quick, _ = (reply["duration_ms"] for reply in answer.json())
+    assert 100 <= slow < 1000
+    assert quick < 50
+    assert "duration_ms" not in gateway.reply(path)
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, gzip;q=0.5", "*", "GZIP"])

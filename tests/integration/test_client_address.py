@@ -41,7 +41,9 @@ def test_a_client_cannot_forge_any_of_it(
         assert "6.6.6.6" not in request.head.decode()
 
 
-@pytest.mark.parametrize("name", [*NAMES, "Forwarded", "X-Forwarded-Prefix", "X_Forwarded_For", "x_FORWARDED-host"])
+@pytest.mark.parametrize(
+    "name", [*NAMES, "Forwarded", "X-Forwarded-Prefix", "X_Forwarded_For", "x_FORWARDED-host"]
+)
 def test_an_item_cannot_forge_any_of_it(gateway: Gateway, scripted: StartScripted, name: str) -> None:
     upstream = scripted(each(echo))
     path = gateway.route(upstream) + "/x"
@@ -70,7 +72,9 @@ def test_a_real_ip_header_with_underscores(start_gateway: StartGateway, scripted
         assert request.header("x_client_ip") == "127.0.0.1"
 
 
-def test_x_forwarded_for_as_the_real_ip_header(start_gateway: StartGateway, scripted: StartScripted) -> None:
+def test_x_forwarded_for_as_the_real_ip_header(
+    start_gateway: StartGateway, scripted: StartScripted
+) -> None:
     """As many configurations have it. The header must not be there twice."""
     http = {"real_ip_header": "X-Forwarded-For", "real_ip_from": ["127.0.0.0/8"]}
     gateway = start_gateway({"nginx_config": {"http": http}})
@@ -130,7 +134,9 @@ def test_an_untrusted_peer_names_nobody(start_gateway: StartGateway, scripted: S
         assert request.header("x-real-ip") == "127.0.0.1"
 
 
-def test_recursion_passes_over_trusted_proxies(start_gateway: StartGateway, scripted: StartScripted) -> None:
+def test_recursion_passes_over_trusted_proxies(
+    start_gateway: StartGateway, scripted: StartScripted
+) -> None:
     http = {"real_ip_from": ["127.0.0.0/8", "10.0.0.0/8"], "real_ip_recursive": "on"}
     gateway = start_gateway({"nginx_config": {"http": http}})
 

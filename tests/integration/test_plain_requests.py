@@ -1,6 +1,8 @@
 """Plain requests: what is passed on, what is refused, and that no spelling dodges a route."""
 
+import contextlib
 import socket
+import time
 
 import pytest
 
@@ -8,7 +10,7 @@ from .conftest import StartGateway, StartScripted
 from .gateway import Gateway, nodes
 from .nginx import Nginx
 from .scripted import each, echo, ok
-from .wire import Answer, Wire
+from .wire import Answer, Broken, Wire
 
 
 def raw(gateway: Gateway, request: bytes) -> Answer:
@@ -21,7 +23,9 @@ def raw(gateway: Gateway, request: bytes) -> Answer:
 # --- passed on
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE", "PROPFIND"])
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE", "PROPFIND"]
+)
 def test_any_method(gateway: Gateway, scripted: StartScripted, method: str) -> None:
     upstream = scripted(each(echo))
     path = gateway.route(upstream) + "/x"
@@ -89,9 +93,12 @@ def test_a_compressed_response_stays_compressed(gateway: Gateway, nginx: Nginx) 
 def test_hop_by_hop_headers_end_here(gateway: Gateway, scripted: StartScripted) -> None:
     upstream = scripted(each(echo))
     path = gateway.route(upstream) + "/x"
-    hop = "Connection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\n"
+    hop = "Connection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nUpgrade: h2c\r\n"
 
-    raw(gateway, f"GET {path} HTTP/1.1\r\nHost: a\r\n{hop}Upgrade: h2c\r\nX-Kept: 1\r\n\r\n".encode())
+    raw(
+        gateway,
+        f"GET {path} HTTP/1.1\r\nHost: a\r\n{hop}Proxy-Authorization: x\r\nX-Kept: 1\r\n\r\n".encode(),
+    )
 
     names = {name.lower() for name, _ in upstream.requests[0].pairs}
     assert not names & {"connection", "x-mine", "keep-alive", "te", "proxy-authorization", "upgrade"}
@@ -136,7 +143,7 @@ TARGETS = [
     "//x///y/",
     "/x/./y/../z",
     "/x;p=1,2/(y)!$&'*+:@~",
-    "/x|y^z`{a}[b]\"c\\d<e>",
+    '/x|y^z`{a}[b]"c\\d<e>',
     "/%00%0d%0a%ff",
     "/x?q='\"<>`{}|\\^[]",
 ]
@@ -188,6 +195,61 @@ def test_a_request_behind_a_large_body(gateway: Gateway, scripted: StartScripted
         assert wire.answer().body == prefix + b"/2"
 
 
+UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+"""What `curl --http2` asks for."""
+
+
+def test_an_upgrade_is_not_passed_on(gateway: Gateway, scripted: StartScripted) -> None:
+    """The request is answered as if it had not asked, and so is the next one."""
+    upstream = scripted(each(echo))
+    path = gateway.route(upstream) + "/x"
+
+    with Wire(gateway.data) as wire:
+        for _ in range(3):
+            wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{UPGRADE}\r\n".encode())
+            assert wire.answer().status == 200
+
+    assert all(request.header("upgrade") is None for request in upstream.requests)
+
+
+@pytest.mark.parametrize("coded", [False, True], ids=["length", "chunked"])
+def test_a_body_of_a_request_that_asks_for_an_upgrade(
+    gateway: Gateway, scripted: StartScripted, coded: bool
+) -> None:
+    """It is the request's body all the same, or the request is refused: never another request."""
+    upstream = scripted(each(echo))
+    prefix = gateway.route(upstream, timeout={"connect": 1, "send": 1, "read": 1})
+    body = f"GET {prefix}/smuggled HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    framing = "Transfer-Encoding: chunked" if coded else f"Content-Length: {len(body)}"
+
+    with Wire(gateway.data, timeout_s=2) as wire:
+        head = f"POST {prefix}/x HTTP/1.1\r\nHost: a\r\n{UPGRADE}{framing}\r\n\r\n"
+        wire.send(head.encode())
+        time.sleep(0.05)  # the body comes in a segment of its own
+        wire.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if coded else body)
+        statuses = all_answers(wire)
+
+    assert "/smuggled" not in [request.target.removeprefix(prefix) for request in upstream.requests]
+    assert statuses in ([200], [400], [501])
+    if statuses == [200]:
+        assert upstream.requests[0].body == body
+
+
+def test_a_batch_that_asks_for_an_upgrade(gateway: Gateway) -> None:
+    """`curl --http2 --data ...` at the batch endpoint."""
+    body = b'{"pipeline": [{"path": "/none"}]}'
+
+    with Wire(gateway.data, timeout_s=2) as wire:
+        head = (
+            f"POST /apisix/batch-requests HTTP/1.1\r\nHost: a\r\n{UPGRADE}Content-Length: {len(body)}\r\n"
+        )
+        wire.send(head.encode(), b"\r\n", body)
+        answer = wire.answer()
+
+    assert answer.status == 200
+    assert answer.json()[0]["status"] == 404
+
+
 # --- refused
 
 
@@ -201,9 +263,7 @@ def test_no_route(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "request_line", ["TRACE /{prefix}/x", "CONNECT /{prefix}/x", "CONNECT 127.0.0.1:443", "CONNECT a:443"]
 )
-def test_connect_and_trace_are_405(
-    gateway: Gateway, scripted: StartScripted, request_line: str
-) -> None:
+def test_connect_and_trace_are_405(gateway: Gateway, scripted: StartScripted, request_line: str) -> None:
     upstream = scripted(each(echo))
     line = request_line.format(prefix=gateway.route(upstream).removeprefix("/"))
 
@@ -235,7 +295,9 @@ GARBAGE = {
     "two lengths": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "negative length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
     "length with a sign": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
-    "length of too many digits": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n",
+    "length of too many digits": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
+    + b"9" * 30
+    + b"\r\n\r\n",
     "another coding": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
     "chunked is not last": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
     "a space before the colon": b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
@@ -257,7 +319,8 @@ def test_garbage_is_400(gateway: Gateway, request_bytes: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"xyz\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"fffffffffffffffff\r\n", b"3;" + b"x" * 100_000]
+    "body",
+    [b"xyz\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"fffffffffffffffff\r\n"],
 )
 def test_a_malformed_chunked_body_never_reaches_an_end(
     gateway: Gateway, scripted: StartScripted, body: bytes
@@ -272,6 +335,54 @@ def test_a_malformed_chunked_body_never_reaches_an_end(
 
     assert b" 200 " not in received
     assert upstream.requests == []
+
+
+SMUGGLING = [
+    b"Content-Length: 6\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 6",
+    b"Transfer-Encoding: xchunked",
+    b"Transfer-Encoding: chunked, identity",
+    b"Transfer-Encoding: identity, chunked\r\nContent-Length: 5",
+    b"Transfer-Encoding : chunked\r\nContent-Length: 5",
+    b"Transfer-Encoding:\x0bchunked\r\nContent-Length: 5",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\nContent-Length: 5",
+    b" Transfer-Encoding: chunked\r\nContent-Length: 5",
+    b"X: y\rTransfer-Encoding: chunked\r\nContent-Length: 5",
+    b"X: y\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+    b"Content-Length: 5\r\nContent-Length: 0",
+    b"Content-Length: 5, 0",
+    b"Content-Length: 0x5",
+    b"Content_Length: 5",
+    b"Connection: Content-Length\r\nContent-Length: 5",
+    b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked",
+]
+
+
+@pytest.mark.parametrize("framing", SMUGGLING)
+def test_no_request_is_smuggled(gateway: Gateway, scripted: StartScripted, framing: bytes) -> None:
+    """Whatever is said about its length: gateway and upstream see the same requests, or none."""
+    upstream = scripted(each(echo))
+    prefix = gateway.route(upstream).encode()
+    inner = b"GET " + prefix + b"/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    with Wire(gateway.data, timeout_s=1) as wire:
+        wire.send(b"POST ", prefix, b"/x HTTP/1.1\r\nHost: a\r\n", framing, b"\r\n\r\n0\r\n\r\n", inner)
+        answers = all_answers(wire)
+
+    assert len(upstream.requests) == sum(status == 200 for status in answers)
+    for request in upstream.requests:
+        assert request.all("content-length") in ([], [str(len(request.body))])
+        assert b"smuggled" not in request.body
+        assert b"content_length" not in request.head
+
+
+def all_answers(wire: Wire) -> list[int]:
+    """The statuses of all that comes until the connection ends, or nothing more does."""
+    statuses = []
+    with contextlib.suppress(Broken, TimeoutError):
+        while True:
+            statuses.append(wire.answer().status)
+    return statuses
 
 
 TOO_LARGE = {
@@ -289,11 +400,9 @@ def test_too_many_or_too_large_headers_are_431(gateway: Gateway, headers: bytes,
     step = -(-len(head) // pieces)
 
     with Wire(gateway.data) as wire:
-        try:
+        with contextlib.suppress(ConnectionError):  # it may be refused before it is whole
             for at in range(0, len(head), step):
                 wire.send(head[at : at + step])
-        except ConnectionError:
-            pass  # refused before it was whole
         answer = wire.answer()
         assert answer.status == 431
         assert "error_msg" in answer.json()
@@ -311,24 +420,28 @@ def test_as_many_headers_as_are_allowed(gateway: Gateway) -> None:
     assert raw(gateway, b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n").status == 404
 
 
+def pour(gateway: Gateway, wire: Wire, piece: bytes, most_kb: int = 40_000) -> None:
+    """Send `piece` until the gateway wants no more; it must not take much of that into its memory."""
+    before_kb = gateway.resident_kb()
+    for _ in range(10_000):
+        wire.send(piece)
+        assert gateway.resident_kb() - before_kb < most_kb
+
+
 def test_endless_headers_end(gateway: Gateway) -> None:
     with Wire(gateway.data) as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
         with pytest.raises(ConnectionError):
-            for _ in range(10_000):
-                wire.send(b"X-More: and more\r\n" * 100)
+            pour(gateway, wire, b"X-More: and more\r\n" * 100)
 
 
 def test_endless_trailers_end(gateway: Gateway, scripted: StartScripted) -> None:
     path = gateway.route(scripted(each(echo))) + "/x"
-    before_kb = gateway.resident_kb()
 
     with Wire(gateway.data) as wire:
         wire.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode())
         with pytest.raises(ConnectionError):
-            for _ in range(10_000):
-                wire.send(b"X-More: and more\r\n" * 1000)
-                assert gateway.resident_kb() - before_kb < 40_000
+            pour(gateway, wire, b"X-More: and more\r\n" * 1000)
 
 
 def test_a_client_that_closes_its_side_at_once(gateway: Gateway) -> None:
@@ -362,7 +475,15 @@ SPELLINGS = [
 ]
 """All of them are /admin/x to nginx."""
 
-OTHERS = ["/public/x", "/admin/../x", "/adminx", "/%2561dmin/x", "/public/admin/x", "/x/admin/x", "/ADMIN/x"]
+OTHERS = [
+    "/public/x",
+    "/admin/../x",
+    "/adminx",
+    "/%2561dmin/x",
+    "/public/admin/x",
+    "/x/admin/x",
+    "/ADMIN/x",
+]
 """None of these is."""
 
 

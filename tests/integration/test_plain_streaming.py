@@ -1,5 +1,6 @@
 """Plain requests stream both ways, in constant memory, and a response that breaks off shows that."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -142,15 +143,21 @@ def test_a_slow_upstream_holds_the_client_back(own_gateway: Gateway, scripted: S
     with flat_memory(own_gateway), Wire(own_gateway.data, timeout_s=0.5) as wire:
         wire.send(f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
         body = memoryview(bytes(size))
-        at = 0
-        with pytest.raises(TimeoutError):
-            while True:
-                at += wire.socket.send(body[at : at + 65536])
+        at = send_some(wire, body)
         assert at < 30 * 2**20
         release.set()
         wire.socket.settimeout(10)
         wire.send(body[at:].tobytes())
         assert wire.answer().status == 200
+
+
+def send_some(wire: Wire, body: memoryview) -> int:
+    """How much of the body the other side takes before it takes no more."""
+    at = 0
+    with contextlib.suppress(TimeoutError):
+        while at < len(body):
+            at += wire.socket.send(body[at : at + 65536])
+    return at
 
 
 # --- pieces
@@ -267,7 +274,9 @@ def test_a_client_that_leaves_takes_the_download_along(gateway: Gateway, nginx: 
 
 
 @pytest.mark.parametrize("reading", [True, False], ids=["reading", "not reading"])
-def test_a_client_that_leaves_mid_download(gateway: Gateway, scripted: StartScripted, reading: bool) -> None:
+def test_a_client_that_leaves_mid_download(
+    gateway: Gateway, scripted: StartScripted, reading: bool
+) -> None:
     def serve(peer: Peer) -> None:
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -318,23 +327,6 @@ def test_a_client_that_leaves_mid_upload(gateway: Gateway, scripted: StartScript
 
     upstream.wait(lambda upstream: upstream.open == 0)
     assert whole == []
-
-
-def test_a_client_that_leaves_while_the_upstream_does_not_read(
-    gateway: Gateway, scripted: StartScripted
-) -> None:
-    release = threading.Event()
-    upstream = scripted(lambda peer: release.wait(10))
-    path = gateway.route(upstream) + "/x"
-    files = gateway.open_files()
-
-    with Wire(gateway.data, timeout_s=0.3) as wire:
-        wire.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n".encode())
-        with pytest.raises(TimeoutError):
-            wire.send(bytes(100_000_000))
-
-    wait_files(gateway, files)
-    release.set()
 
 
 def wait_files(gateway: Gateway, count: int) -> None:

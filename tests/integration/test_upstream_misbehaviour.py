@@ -155,7 +155,9 @@ def test_a_broken_answer_is_502_for_that_item(
     bad = {"path": gateway.route(scripted(behaviour)) + "/x", "method": method}
     started = time.monotonic()
 
-    replies = gateway.replies([{"path": f"{good}/1"}, bad, {"path": f"{good}/2"}, bad, {"path": f"{good}/3"}])
+    replies = gateway.replies(
+        [{"path": f"{good}/1"}, bad, {"path": f"{good}/2"}, bad, {"path": f"{good}/3"}]
+    )
 
     assert [reply["status"] for reply in replies] == [200, 502, 200, 502, 200]
     assert [replies[at]["body"] for at in (0, 2, 4)] == [f"{good}/{n}" for n in (1, 2, 3)]
@@ -193,10 +195,10 @@ ODD_BUT_FINE = {
     "in one byte pieces": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
     "chunked": FINE + b"Transfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n",
     "chunk extensions and trailers": FINE
-    + b"Transfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n4;a=b;c\r\nbody\r\n0;z\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
+    + b"Transfer-Encoding: chunked\r\n\r\n4;a=b;c\r\nbody\r\n0;z\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
     "100 first": b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"body"),
     "103 first": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: x=1\r\n\r\n" + ok(b"body"),
-    "102, 103, 100 first": b"".join(b"HTTP/1.1 %d X\r\n\r\n" % code for code in (102, 103, 100)) + ok(b"body"),
+    "many interim answers": b"HTTP/1.1 102 X\r\n\r\nHTTP/1.1 100 X\r\n\r\n" * 5 + ok(b"body"),
     "read to EOF": FINE + b"\r\nbody",
     "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nbody",
     "HTTP/1.0 with a length": b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
@@ -241,6 +243,25 @@ def test_a_body_where_none_may_be_is_not_taken_for_an_answer(
 
     assert [reply["status"] for reply in replies] == [int(status[:3])] * 10
     assert not any("body" in reply for reply in replies)
+
+
+@pytest.mark.parametrize("pieces", [1, 100])
+def test_the_limit_of_headers_does_not_depend_on_how_they_come(
+    gateway: Gateway, scripted: StartScripted, pieces: int
+) -> None:
+    """64 KiB by default, in one segment or in many."""
+
+    def serve(peer: Peer) -> None:
+        size = int(peer.read().target.rpartition("/")[2])
+        head = ok(b"", "X-Large: " + "x" * size)
+        step = -(-len(head) // pieces)
+        for at in range(0, len(head), step):
+            peer.send(head[at : at + step])
+
+    prefix = gateway.route(scripted(serve), max_connections=1)
+
+    assert {reply["status"] for reply in gateway.replies([f"{prefix}/60000"] * 20)} == {200}
+    assert {reply["status"] for reply in gateway.replies([f"{prefix}/100000"] * 20)} == {502}
 
 
 # --- answers that nobody asked for

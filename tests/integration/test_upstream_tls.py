@@ -57,7 +57,9 @@ def tls() -> object:
 def statuses(gateway: Gateway, prefix: str) -> tuple[int, int]:
     """Of an item that does not ask for verification, and of one that does."""
     path = prefix + "/x"
-    free, strict = gateway.replies([{"path": path, "ssl_verify": False}, {"path": path, "ssl_verify": True}])
+    free, strict = gateway.replies(
+        [{"path": path, "ssl_verify": False}, {"path": path, "ssl_verify": True}]
+    )
     return free["status"], strict["status"]
 
 
@@ -94,10 +96,17 @@ def test_the_upstream_asks_for_verification(
     assert gateway.fetch(strange + "/x").status == 502
 
 
-def test_the_name_to_verify_is_the_operators(gateway: Gateway, tls: StartTls, authority: trustme.CA) -> None:
+def test_the_name_to_verify_is_the_operators(
+    gateway: Gateway, tls: StartTls, authority: trustme.CA
+) -> None:
     """`upstream_host` with `rewrite`; never the Host header of a client."""
     upstream = tls(authority, "api.test")
-    named = {"scheme": "https", "pass_host": "rewrite", "upstream_host": "api.test", "tls": {"verify": True}}
+    named = {
+        "scheme": "https",
+        "pass_host": "rewrite",
+        "upstream_host": "api.test",
+        "tls": {"verify": True},
+    }
 
     assert statuses(gateway, gateway.route(upstream, **named)) == (200, 200)
     assert upstream.names[-1] == "api.test"
@@ -109,7 +118,9 @@ def test_a_name_as_the_node(gateway: Gateway, tls: StartTls, authority: trustme.
     upstream = tls(authority, "localhost")
     nodes = {f"localhost:{upstream.address[1]}": 1}
 
-    prefix = gateway.route({"nodes": nodes, "scheme": "https", "tls": {"verify": True}, "pass_host": "node"})
+    prefix = gateway.route(
+        {"nodes": nodes, "scheme": "https", "tls": {"verify": True}, "pass_host": "node"}
+    )
 
     assert statuses(gateway, prefix) == (200, 200)
     assert set(upstream.names) == {"localhost"}
@@ -155,7 +166,9 @@ def test_a_handshake_that_stalls(gateway: Gateway, scripted: StartScripted) -> N
     assert reply["status"] == 504
 
 
-def test_a_missing_ca_file(start_gateway: StartGateway, tmp_path: Path, tls: StartTls, stranger: trustme.CA) -> None:
+def test_a_missing_ca_file(
+    start_gateway: StartGateway, tmp_path: Path, tls: StartTls, stranger: trustme.CA
+) -> None:
     """It must not turn into trust in everything."""
     missing = str(tmp_path / "missing.pem")
     gateway = start_gateway({"apisix": {"ssl": {"ssl_trusted_certificate": missing}}}, run=False)

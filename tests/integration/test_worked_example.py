@@ -1,4 +1,4 @@
-"""The commands of APISIX's documentation of `batch-requests`, as they stand there but for host and port."""
+"""The commands of APISIX's page about `batch-requests`, as they stand there but for host and port."""
 
 import json
 import os
@@ -19,7 +19,7 @@ curl http://127.0.0.1:9180/apisix/admin/plugin_metadata/batch-requests -H "X-API
 {
  "max_body_size": 4194304
 }'
-"""
+"""  # noqa: E501 - as it stands there
 
 CUSTOM_URI = """
 curl http://127.0.0.1:9180/apisix/admin/routes/br -H "X-API-KEY: $admin_key" -X PUT -d '
@@ -109,9 +109,7 @@ def gateway(start_gateway: StartGateway) -> Gateway:
 
 def gifts(request: Received) -> bytes:
     seen = {"jwt": request.header("admin-jwt"), "type": request.header("content-type")}
-    return ok(
-        json.dumps(seen | {"body": request.body.decode()}).encode(), "Content-Type: application/json"
-    )
+    return ok(json.dumps(seen | {"body": request.body.decode()}).encode(), "Content-Type: application/json")
 
 
 @pytest.mark.skipif(shutil.which("yq") is None, reason="yq is not installed")

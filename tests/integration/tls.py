@@ -10,7 +10,11 @@ class TlsUpstream(Scripted):
     """A scripted upstream behind TLS. `names` are the server names that it was asked for."""
 
     def __init__(
-        self, behaviour: Behaviour, context: ssl.SSLContext, host: str = "127.0.0.1", port: int | None = None
+        self,
+        behaviour: Behaviour,
+        context: ssl.SSLContext,
+        host: str = "127.0.0.1",
+        port: int | None = None,
     ) -> None:
         self.names: list[str | None] = []
         self._context = context

@@ -9,7 +9,9 @@ import uvloop
 
 from batchway.cli import logs
 from batchway.config import Settings, ensure_admin_key, load
+from batchway.errors import ConfigError
 from batchway.plugins import PLUGINS
+from batchway.server import make_registry
 from batchway.server import serve as run
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,10 @@ def serve(path: Path) -> None:
 def _settings(path: Path) -> Settings:
     """What the file says, with an admin key. Raises ConfigError."""
     loaded = load(path, known_plugins=PLUGINS, environ=os.environ)
+    try:
+        make_registry(loaded.settings)  # before anything is written to a file that is refused
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}") from error
     logs.configure(loaded.settings.log)
     for warning in loaded.warnings:
         log.warning(warning)

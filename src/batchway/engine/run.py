@@ -1,5 +1,6 @@
 """Running the items of one batch at once, within its bounds. Knows neither HTTP nor JSON."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -29,11 +30,12 @@ async def run(
     target answers after that is dropped. Raises for no item's sake. Closing the iterator cancels
     what still runs.
     """
-    batch: Running[I, R] = Running(items, target, bounds, start)
+    fresh: deque[int] = deque()
+    batch: Running[I, R] = Running(items, target, bounds, start, fresh)
     try:
         while True:
-            while batch.fresh:
-                index = batch.fresh.popleft()
+            while fresh:
+                index = fresh.popleft()
                 yield Reply(index, batch.take(index))
             if not batch.open:
                 return

@@ -1,9 +1,9 @@
 """Starting work that is not ours inline: its first step, too, runs in the task that it goes on in.
 
-Code that asks for `asyncio.current_task()` before it first suspends - `asyncio.timeout`, `TaskGroup` and all
-of anyio do - must find its own task there, or it would cancel the batch instead of itself. Python 3.12 has
+Code that asks for `asyncio.current_task()` before it first suspends (`asyncio.timeout`, `TaskGroup` and all
+of anyio do) must find its own task there, or it would cancel the batch instead of itself. Python 3.12 has
 eager tasks for this. On Python 3.11 one task stands by: work whose first step is its last leaves it to the
-next, so that a batch in which nothing suspends costs one task at most, and no task is made twice.
+next, so that a batch in which nothing suspends costs one task at most.
 """
 
 import asyncio

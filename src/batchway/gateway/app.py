@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import structlog
 from msgspec import Struct
 
-from batchway.errors import InternalError
+from batchway.errors import InternalError, ShuttingDown
 from batchway.model import (
     ClientGone,
     Headers,
@@ -17,7 +17,7 @@ from batchway.model import (
     end_to_end,
     error_response,
 )
-from batchway.wire import Receive, Scope, Send, WireBody, follow_lifespan, send_response
+from batchway.wire import Message, Receive, Scope, Send, WireBody, follow_lifespan, send_response
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -46,16 +46,22 @@ class GatewayApp:
                 await follow_lifespan(receive, send)
             return
         body = WireBody(scope["headers"], receive)
-        work = asyncio.current_task()
-        watch = asyncio.get_running_loop().create_task(body.watch(work))
+        watch = asyncio.get_running_loop().create_task(body.watch(asyncio.current_task()))
+        started = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            response = await self._answer(scope, body)
-            await send_response(response, send)
+            await send_response(await self._answer(scope, body), send_on)
         except ClientGone:
             pass
         except asyncio.CancelledError:
-            if not body.gone:
-                raise
+            # By the client's leaving, or by the server's, when the grace of a shutdown is over.
+            if not body.gone and not started:
+                await send_response(error_response(ShuttingDown()), send)
         finally:
             watch.cancel()
 

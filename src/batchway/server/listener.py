@@ -93,6 +93,8 @@ class Listener:
         """Accept no more, let running requests finish for up to `grace_s`, then cut them off."""
         self._config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment] # floats work
         self._server.should_exit = True
+        for server in getattr(self._server, "servers", []):
+            server.close()  # at once: uvicorn looks at `should_exit` ten times a second
         if self._serving is not None:
             await self._serving
         self._socket.close()

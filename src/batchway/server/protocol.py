@@ -5,6 +5,8 @@ a request's head for ever. Bodies are bounded where they are read.
 """
 
 import asyncio
+import re
+import select
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +20,30 @@ HEAD_TIMEOUT_S = 60.0
 """nginx's client_header_timeout: how long a client may take to send a request's head."""
 BODY_TIMEOUT_S = 60.0
 """nginx's client_body_timeout: how long it may pause while it sends a body."""
+
+
+_LOOK_S = 1.0
+"""How often to look whether a client that we do not read from at the moment is still there."""
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Where the trailers of a request end: an app must not take them for its headers."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        """Forget it."""
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """`data`, which begins in a request's head, with the head's Upgrade made a header that is dropped.
+
+    We speak nothing else, so it means nothing (RFC 9110, section 7.8). But the parser would stop there,
+    and clients that ask for HTTP/2 in this way send whole requests behind it.
+    """
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nkeep-alive:", head) + blank + rest
 
 
 class Bounds:
@@ -56,9 +82,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = False
         self._head_bytes = 0
+        self._begun = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._in_body = False
+        self._has_grown = False
+        self._idle_bytes = 0
         self._heard_at = 0.0
+        self._work: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -75,9 +105,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse, unless the client has been refused; count what belongs to an unfinished head."""
         if self._refusal is not None:
             return
+        was_in_body, begun = self._in_body, self._begun
+        if not was_in_body and (b"pgrade:" in data or b"PGRADE:" in data):
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._in_head:
-            self._head_bytes += len(data)
+            if not was_in_body and self._begun <= begun + 1:  # else some of it belongs to others
+                self._head_bytes += len(data)
             if self._head_bytes > self.bounds.limits.max_header_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large")
             elif self._timer is None:
@@ -85,7 +119,12 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._in_body:
             self._heard_at = self.loop.time()
             if self._timer is None:
-                self._expect(BODY_TIMEOUT_S)
+                self._expect(_LOOK_S)
+            self._idle_bytes = 0 if self._has_grown else self._idle_bytes + len(data)
+            self._has_grown = False
+            if self._idle_bytes > self.bounds.limits.max_header_bytes:  # trailers, chunk extensions
+                self._refusal = (HTTPStatus.BAD_REQUEST, "the body does not end")
+                self.transport.close()
 
     # --- callbacks of the parser
 
@@ -93,23 +132,27 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request's first byte."""
         self._in_head = True
         self._head_bytes = 0
+        self._begun += 1
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Check the head, then start the app."""
         self._in_head = False
         self._in_body = True
+        self._idle_bytes = 0
         self._expect_nothing()
         problem = self._problem()
         if problem is not None:
             self._refuse(*problem)
             return
         super().on_headers_complete()
+        self.headers = _Trailers()
         if self.scope["http_version"] == "1.0" and isinstance(self.cycle, RequestResponseCycle):
             self.cycle.__class__ = UntilClose  # its task has not begun yet
 
     def on_body(self, body: bytes) -> None:
         """Drop what a refused client still sends."""
+        self._has_grown = True
         if self._refusal is None:
             super().on_body(body)
 
@@ -121,6 +164,14 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _problem(self) -> tuple[HTTPStatus, str] | None:
+        if self.parser.get_method() in (b"CONNECT", b"TRACE"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, "CONNECT and TRACE are not allowed"
+        if self.parser.should_upgrade():
+            # The parser would take this request's body for the next request.
+            return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+            return HTTPStatus.BAD_REQUEST, "the only transfer coding that is understood is chunked"
         limits = self.bounds.limits
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if len(self.headers) > limits.max_header_count:
@@ -167,16 +218,36 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._in_body:
-            now = self.loop.time()
-            if self.flow.read_paused:  # it is we who do not read
-                self._heard_at = now
-            left_s = self._heard_at + BODY_TIMEOUT_S - now
-            if left_s > 0:
-                self._expect(left_s)
-            else:
-                self.transport.close()  # the app has a part of the request already, and hears of it
+            self._look_after_body()
             return
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+
+    def _look_after_body(self) -> None:
+        """The rest of a body is awaited, by us or, when it reads slowly, by the app."""
+        now = self.loop.time()
+        if self.flow.read_paused:
+            self._heard_at = now
+            if self._has_left():
+                self.transport.abort()
+                if self._work is not None:  # it waits for something else than the body
+                    self._work.cancel()
+                return
+        if now - self._heard_at < BODY_TIMEOUT_S:
+            self._expect(_LOOK_S)
+        else:
+            self.transport.close()  # the app has a part of the request already, and hears of it
+
+    def _has_left(self) -> bool:
+        """Whether the client has closed, which does not show while we do not read."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """As uvicorn does, but with a hold of the task."""
+        self._work = self.loop.create_task(cycle.run_asgi(app))
+        self._work.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._work)
 
 
 def bounded(bounds: Bounds) -> type[HttpToolsProtocol]:

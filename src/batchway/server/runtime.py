@@ -93,6 +93,7 @@ class Runtime:
         self._admin = AdminApp(store, access=_access(settings, registry), applied=self._sync.applied)
         self._listeners: dict[Address, Listener] = {}
         self._admin_listener: Listener | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -137,7 +138,8 @@ class Runtime:
         self._app.trust = _trust(settings)
         self._admin.access = _access(settings, registry)
         await self._sync.load()
-        await self._swap_listeners(fresh, settings)
+        self._swap_listeners(fresh, settings)
+        await asyncio.sleep(0)  # the ports that are given up are closed when this returns
         for name in ("store", "workers", "dns_resolver", "dns_resolver_valid", "ssl_trusted_certificate"):
             if getattr(settings, name) != getattr(before, name):
                 log.warning("a change of this setting needs a restart", setting=name)
@@ -162,7 +164,7 @@ class Runtime:
     def _is_admin_at(self, address: Address) -> bool:
         return self._admin_listener is not None and self._admin_listener.address == address
 
-    async def _swap_listeners(self, fresh: list[Listener], settings: Settings) -> None:
+    def _swap_listeners(self, fresh: list[Listener], settings: Settings) -> None:
         gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in settings.node_listen]
         stays = settings.enable_admin and self._is_admin_at(settings.admin_listen)
         if self._admin_listener is not None and not stays:
@@ -174,12 +176,15 @@ class Runtime:
                 self._admin_listener = listener
             else:
                 self._listeners[listener.address] = listener
-        grace_s = settings.limits.shutdown_grace_s
-        await asyncio.gather(*(listener.stop(grace_s) for listener in gone))
+        for listener in gone:  # they drain while we go on
+            retiring = asyncio.create_task(listener.stop(settings.limits.shutdown_grace_s))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
 
     async def stop(self) -> None:
         """Drain: accept no more, let running batches finish for the configured grace."""
         await self._stop_listeners(self.settings.limits.shutdown_grace_s)
+        await asyncio.gather(*self._retiring)
         if self._following is not None:
             self._following.cancel()
         await self._pools.close()

@@ -33,6 +33,8 @@ KEPT_CHANGES = 1000
 """So many writes a watch may lag behind before it must list again."""
 _WATCH_CHUNK = 50
 _BUSY_TIMEOUT_S = 5.0
+_POLL_S = 0.5
+"""How often a watch looks for what other processes have written."""
 
 
 class SqliteStore:
@@ -103,7 +105,9 @@ class SqliteStore:
                 seen = event.revision
                 yield event
             if not events:
-                await changed.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        await changed.wait()
 
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._closed:

@@ -5,7 +5,7 @@ import ssl
 
 import structlog
 
-from batchway.errors import NoHealthyNode, UpstreamError, UpstreamRefused, UpstreamTimeout
+from batchway.errors import ConfigError, NoHealthyNode, UpstreamError, UpstreamRefused, UpstreamTimeout
 from batchway.model import Body, ClientGone, Request, Response
 from batchway.upstream.balance import RoundRobin
 from batchway.upstream.connection import Connection, Exchange
@@ -25,16 +25,23 @@ class Pools:
     """All pools of this worker, by address and terms. Shared by all upstreams."""
 
     def __init__(self, resolver: Resolver, *, ca_file: str | None = None) -> None:
+        """`ca_file`: PEM, instead of the system's CAs. Raises ConfigError if it cannot be used."""
         self.resolver = resolver
         self._pools: dict[tuple[Address, Terms], Pool] = {}
         self._ca_file = ca_file
         self._contexts: dict[bool, ssl.SSLContext] = {}
+        if ca_file is not None:
+            try:
+                self._tls(verify=True)
+            except (OSError, ssl.SSLError) as error:
+                message = f"the trusted CA certificates in {ca_file} cannot be used: {error}"
+                raise ConfigError(message) from error
 
     def get(self, address: Address, terms: Terms) -> Pool:
         """The pool for that address, made if need be."""
         pool = self._pools.get((address, terms))
         if pool is None:
-            tls = self._tls(address.verify) if address.server_name is not None else None
+            tls = self._tls(verify=address.verify) if address.server_name is not None else None
             pool = self._pools[address, terms] = Pool(address, terms, tls, self._forget)
         return pool
 
@@ -42,7 +49,7 @@ class Pools:
         pool.forgotten = True
         self._pools.pop((pool.address, pool.terms), None)
 
-    def _tls(self, verify: bool) -> ssl.SSLContext:
+    def _tls(self, *, verify: bool) -> ssl.SSLContext:
         context = self._contexts.get(verify)
         if context is None:
             context = ssl.create_default_context(cafile=self._ca_file)

@@ -6,21 +6,26 @@ answers to HEAD, bodies that end with the connection, interim answers, what came
 
 import asyncio
 import select
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import httptools
 from msgspec import Struct
 
 from batchway.errors import BatchwayError, ReplyTooLarge, UpstreamBroken, UpstreamTimeout
-from batchway.model import REASONS, Budget, Response
+from batchway.model import REASONS, Budget, Response, without_nominated
 from batchway.upstream.stream import ResponseStream
 
 _NEVER = float("inf")
 
 # What a header means for the exchange. Content-Length stays in the answer: it is part of it.
-_KEPT, _DROPPED, _LENGTH, _CODED = range(4)
-_MEANINGS = dict.fromkeys(b"connection keep-alive proxy-connection te trailer upgrade".split(), _DROPPED)
-_MEANINGS |= {b"content-length": _LENGTH, b"transfer-encoding": _CODED}
+_KEPT, _DROPPED, _LENGTH, _CODED, _NOMINATES = range(5)
+_MEANINGS = dict.fromkeys(b"keep-alive proxy-connection te trailer upgrade".split(), _DROPPED)
+_MEANINGS |= {
+    b"content-length": _LENGTH,
+    b"transfer-encoding": _CODED,
+    b"connection": _NOMINATES,
+}
+_NAMES_NO_HEADER = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 # By name as it was spelled: upstreams spell few names, and each the same way every time.
 _spelled: dict[bytes, int] = {}
 _MAX_SPELLED = 1024
@@ -69,7 +74,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_budget", "_chunks", "_close_after", "_closed", "_complete", "_drained", "_excess",
         "_failure", "_future", "_has_grown", "_has_length", "_head_bytes", "_head_done", "_headers",
-        "_idle_bytes", "_loop", "_no_body", "_owner", "_parser", "_poll", "_read_timeout_s",
+        "_idle_bytes", "_loop", "_no_body", "_nominated", "_owner", "_parser", "_poll", "_read_timeout_s",
         "_reason", "_received", "_send_timeout_s", "_status", "_stream", "_uploading", "expires",
         "idle_since", "served", "transport",
     )  # fmt: skip
@@ -129,6 +134,8 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._owner.lost(self)
+        # Parser and transport know us as we know them: such a circle would wait for the collector.
+        self._parser = self.transport = cast(Any, None)
 
     def _head_done_until_eof(self) -> bool:
         """Whether the answer is one that ends with the connection. RFC 9112, section 6.3, rule 8."""
@@ -142,7 +149,8 @@ class Connection(asyncio.Protocol):
     def send(self, exchange: Exchange) -> "asyncio.Future[Response]":
         """Write the request; the future gets its Response, or an UpstreamError.
 
-        Whoever stops waiting for the future must call `abandon` with it.
+        Only while the connection is not `closed`. Whoever stops waiting for the future must call
+        `abandon` with it.
         """
         self._budget = exchange.budget
         self._no_body = exchange.no_body
@@ -169,6 +177,7 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
+        self._nominated: tuple[bytes, ...] = ()
         self._reason = b""
         self._status = self._received = self._idle_bytes = 0
         self._head_done = self._complete = self._has_length = self._has_grown = False
@@ -239,6 +248,7 @@ class Connection(asyncio.Protocol):
         if self._future is None and self._stream is None:  # nobody asked
             self.close()
             return
+        was_in_head = not self._head_done
         self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -247,14 +257,22 @@ class Connection(asyncio.Protocol):
                 self.fail(self._failure or UpstreamBroken("the upstream's answer is not HTTP/1.1"))
                 return
             self._excess = True  # the answer is whole; what came after it is not ours
+        if was_in_head and self._head_bytes > self._owner.max_header_bytes:
+            self._measure_head()
         if self._failure is not None:
             self.fail(self._failure)
         elif self._complete:
             self._deliver()
         elif self._head_done:
             self._go_on(len(data))
-        elif self._head_bytes > self._owner.max_header_bytes:
-            self.fail(UpstreamBroken("the headers of the upstream's answer are too large"))
+
+    def _measure_head(self) -> None:
+        """Refuse a head that is too large, whether it came at once or bit by bit."""
+        size = self._head_bytes
+        if self._head_done:  # some of what came is body
+            size = sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if size > self._owner.max_header_bytes:
+            self._failure = UpstreamBroken("the headers of the upstream's answer are too large")
 
     def _go_on(self, size: int) -> None:
         """More of the body is to come."""
@@ -328,7 +346,9 @@ class Connection(asyncio.Protocol):
         if meaning is None:
             meaning = _meaning(name)
         if meaning:
-            if meaning != _DROPPED:
+            if meaning == _NOMINATES and value not in _NAMES_NO_HEADER:
+                self._nominated += (value,)
+            elif meaning in (_LENGTH, _CODED):
                 self._has_length = True
             if meaning != _LENGTH:
                 return
@@ -345,6 +365,8 @@ class Connection(asyncio.Protocol):
             return
         self._status = status
         self._head_done = True
+        if self._nominated:
+            self._headers = without_nominated(self._headers, self._nominated)
         self._close_after = not parser.should_keep_alive()
         if self._no_body:
             self._complete = True

@@ -86,16 +86,19 @@ class Pool:
         `timeout_s` bounds the wait for a turn, and again the opening. Raises UpstreamRefused or
         UpstreamTimeout. Cancelled, it leaves nothing behind.
         """
-        connection = self.take_idle()
-        if connection is not None:
-            return connection
-        if self.open < self.terms.max_connections and not self._turns:
-            self._opening += 1
-        else:
-            connection = await self._wait(party, timeout_s)
+        while True:
+            connection = self.take_idle()
             if connection is not None:
                 return connection
-        return await self._open(timeout_s)
+            if self.open < self.terms.max_connections and not self._turns:
+                self._opening += 1
+                return await self._open(timeout_s)
+            connection = await self._wait(party, timeout_s)
+            if connection is None:
+                return await self._open(timeout_s)
+            if connection.usable():
+                return connection
+            connection.close()  # its server closed it together with its last answer
 
     async def _wait(self, party: object, timeout_s: float) -> Connection | None:
         turn: asyncio.Future[Connection | None] = self._loop.create_future()
@@ -133,6 +136,10 @@ class Pool:
             self._next()
             raise
         self._opening -= 1
+        if connection.closed:
+            self._next()
+            message = "the upstream closed the connection at once"
+            raise UpstreamRefused(message)
         self._busy.add(connection)
         return connection
 
@@ -180,7 +187,7 @@ class Pool:
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if len(self._idle) > self.terms.max_idle:
-            self._idle[0].close()
+            self._idle.popleft().close()
         self._sweep_by(connection.idle_since + self.terms.idle_timeout_s)
 
     def lost(self, connection: Connection) -> None:

@@ -1,0 +1,69 @@
+"""A closer look at JSON that is not decoded yet: nesting, members that come twice, ids. No I/O.
+
+Takes only what has been found to be JSON. Slow beside decoding: for entries that are suspect.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from itertools import accumulate
+
+import msgspec
+from msgspec import Raw, Struct
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
+_MISSING = Raw()
+
+
+class _WithId(Struct):
+    id: Raw = _MISSING
+
+
+_decode_raw = msgspec.json.Decoder(Raw).decode
+_decode_raws = msgspec.json.Decoder(list[Raw]).decode
+_decode_id = msgspec.json.Decoder(_WithId).decode
+
+
+def split(body: bytes, *, single: bool) -> list[Raw]:
+    """The entries of an array, or the one that the body is. Raises DecodeError if it is no JSON."""
+    return [_decode_raw(body)] if single else _decode_raws(body)
+
+
+def is_scalar(value: Raw) -> bool:
+    """Whether it is a string, null, a whole number, or one with a fraction that a float can hold."""
+    text = bytes(value)
+    if text[0] in b'"n':
+        return True
+    if text[0] not in b"-0123456789":
+        return False
+    return text.removeprefix(b"-").isdigit() or math.isfinite(float(text))
+
+
+def id_of(entry: Raw) -> Raw | None:
+    """The `id` of an entry, whatever it is; None if it has none, or is no object."""
+    try:
+        found = _decode_id(entry).id
+    except msgspec.ValidationError:
+        return None
+    return None if found is _MISSING else found
+
+
+def is_deeper(value: Raw, depth: int) -> bool:
+    """Whether it has arrays and objects nested deeper than `depth`."""
+    if len(value) <= 2 * depth:
+        return False
+    text = bytes(value)
+    if text.count(b"[") + text.count(b"{") <= depth:
+        return False
+    brackets = _STRING.sub(b"", text).translate(None, _ALL_BUT_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > depth
+
+
+def repeated_members(entry: Raw) -> set[str]:
+    """The names that come more than once in an object; not in what is nested in it."""
+    # Numbers stay text: nothing is computed with them, and a long one would be refused.
+    pairs = json.loads(bytes(entry), object_pairs_hook=list, parse_int=str, parse_float=str)
+    return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}

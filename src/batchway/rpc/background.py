@@ -1,0 +1,93 @@
+"""Work that goes on after the response. It outlasts its call, so the app owns it."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Collection
+from contextvars import Context as Variables
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from batchway.rpc.errors import Busy
+from batchway.rpc.threads import Threads
+
+STOP_S = 1.0
+"""How long work that was cancelled may take to stop."""
+
+log = structlog.get_logger(__name__)
+
+
+class Job(Struct, frozen=True):
+    """One piece of work, with the context variables of the call that has put it off."""
+
+    function: Callable[[], Any]
+    variables: Variables
+
+
+class Background:
+    """Runs jobs, at most `concurrency` at once; at most `max_jobs` are put off or under way."""
+
+    def __init__(self, threads: Threads, *, max_jobs: int, concurrency: int) -> None:
+        self._threads = threads
+        self._max_jobs = max_jobs
+        self._concurrency = concurrency
+        self._promised = 0  # jobs of calls that have not ended yet
+        self._queue: deque[Job] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return self._promised + len(self._queue) + len(self._tasks)
+
+    def promise(self) -> None:
+        """Keep room for one job. Raises Busy if there is none."""
+        if len(self) >= self._max_jobs:
+            raise Busy
+        self._promised += 1
+
+    def forget(self, jobs: Collection[Job]) -> None:
+        """Give up the room for jobs that will not come."""
+        self._promised -= len(jobs)
+
+    def start(self, jobs: Collection[Job]) -> None:
+        """Run jobs that were promised, as soon as there is room."""
+        self._promised -= len(jobs)
+        self._queue.extend(jobs)
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._queue and len(self._tasks) < self._concurrency:
+            job = self._queue.popleft()
+            task = asyncio.get_running_loop().create_task(self._run(job), context=job.variables)
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._fill()
+
+    async def _run(self, job: Job) -> None:
+        try:
+            if inspect.iscoroutinefunction(job.function):
+                await job.function()
+            else:
+                await self._threads.run(self, job.function)
+        except Exception:
+            log.exception("background work failed")
+
+    async def finish(self, grace_s: float) -> None:
+        """Wait for all jobs; what is not done after `grace_s` is cancelled or not begun."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_s
+        while self._tasks and loop.time() < end:
+            await asyncio.wait(self._tasks, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        dropped, late = len(self._queue), set(self._tasks)
+        self._queue.clear()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=STOP_S)
+        if late or dropped:
+            log.warning("background work given up", cancelled=len(late), not_begun=dropped)
+

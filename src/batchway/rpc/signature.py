@@ -1,0 +1,95 @@
+"""What a function asks for, parameter by parameter."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import NODEFAULT, Struct
+
+from batchway.errors import ConfigError
+from batchway.rpc.context import Context
+from batchway.rpc.inject import Bind, Inject
+
+Source = Literal["wire", "context"] | Bind | Inject
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+REST = inspect.Parameter.VAR_POSITIONAL
+MORE = inspect.Parameter.VAR_KEYWORD
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter: what is sent for it, and how it is filled."""
+
+    name: str
+    kind: Any
+    """One of inspect.Parameter's kinds."""
+    type: Any
+    """Of what is sent; for `*args` and `**kwargs`, of each. For one that is injected, its own."""
+    default: Any = NODEFAULT
+    source: Source = "wire"
+
+    @property
+    def required(self) -> bool:
+        """Whether a call without it is wrong."""
+        return self.default is NODEFAULT and self.kind not in (REST, MORE)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether something under its own name comes over the wire."""
+        match self.source:
+            case "wire":
+                return True
+            case Bind(path=None):
+                return True
+        return False
+
+
+class Signature(Struct, frozen=True):
+    """The parameters of a function, in order, and what it returns."""
+
+    parameters: tuple[Parameter, ...]
+    returns: Any
+
+
+def read(function: Callable[..., Any], name: str) -> Signature:
+    """The signature of a function or bound method. Raises ConfigError, which begins with `name`."""
+    try:
+        hints = hints_of(function)
+        found = inspect.signature(function).parameters.values()
+        parameters = tuple(_read(one, hints.get(one.name, Any)) for one in found)
+    except (NameError, TypeError, ValueError) as error:
+        message = f"{name}: {error}"
+        raise ConfigError(message) from error
+    return Signature(parameters, hints.get("return", Any))
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of a function, a method, or an object that can be called."""
+    if inspect.isclass(function):
+        function = function.__init__
+    elif not inspect.isroutine(function):
+        function = type(function).__call__
+    return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+
+
+def _read(parameter: inspect.Parameter, hint: Any) -> Parameter:
+    default = NODEFAULT if parameter.default is inspect.Parameter.empty else parameter.default
+    source: Source = "wire"
+    kind = hint
+    if isinstance(hint, type) and issubclass(hint, Context):
+        source = "context"
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Bind):
+            source, kind = extra, _sent_to(extra.loader)
+        elif isinstance(extra, Inject) or extra is Inject:
+            source, kind = Inject(), typing.get_args(hint)[0]
+    return Parameter(parameter.name, parameter.kind, kind, default, source)
+
+
+def _sent_to(loader: Callable[..., Any]) -> Any:
+    """The type of a loader's first parameter."""
+    hints = hints_of(loader)
+    first = next(iter(inspect.signature(loader).parameters), "")
+    return hints.get(first, Any)

@@ -1,0 +1,228 @@
+"""Connections to upstreams: kept and reused, never trusted when stale, bounded, shared out in turns."""
+
+import threading
+import time
+
+import pytest
+
+from .conftest import StartNginx, StartScripted
+from .gateway import Gateway
+from .nginx import Nginx
+from .scripted import Peer, Received, each, echo, ok, slowly
+
+
+def target(request: Received) -> bytes:
+    return ok(request.target.encode())
+
+
+# --- kept
+
+
+def test_connections_are_reused(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(target))
+    prefix = gateway.route(upstream)
+
+    for number in range(20):
+        assert gateway.fetch(f"{prefix}/{number}").status == 200
+        assert gateway.reply(f"{prefix}/{number}")["status"] == 200
+
+    assert upstream.accepted == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_connection_is_reused_after_an_answer_without_a_body(
+    gateway: Gateway, nginx: Nginx, method: str
+) -> None:
+    prefix = gateway.route(nginx, max_connections=1)
+    paths = {"HEAD": ["/x"], "GET": ["/status/204", "/status/304", "/x"]}[method]
+    items = [{"path": prefix + path, "method": method} for path in paths * 10]
+
+    replies = gateway.replies(items)
+
+    assert len({reply["headers"]["X-Connection"] for reply in replies}) == 1
+
+
+def test_requests_of_one_connection_are_counted(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(target))
+    prefix = gateway.route(upstream, max_connections=1, keepalive_pool={"requests": 7})
+
+    replies = gateway.replies([f"{prefix}/{number}" for number in range(35)])
+
+    assert [reply["status"] for reply in replies] == [200] * 35
+    assert upstream.accepted == 5
+
+
+def test_only_so_many_idle_connections_are_kept(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(slowly(0.1))
+    prefix = gateway.route(upstream, keepalive_pool={"size": 3})
+
+    gateway.replies([prefix + "/x"] * 20)
+
+    assert upstream.most == 20
+    upstream.wait(lambda upstream: upstream.open == 3)
+
+
+def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(target))
+    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 0.3})
+
+    gateway.replies([prefix + "/x"] * 5)
+    time.sleep(0.1)
+    assert upstream.open > 0
+    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
+    assert gateway.reply(prefix + "/x")["status"] == 200
+
+
+def test_connection_close_is_obeyed(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(lambda _: ok(b"", "Connection: close")))
+    prefix = gateway.route(upstream, max_connections=2)
+
+    replies = gateway.replies([{"path": prefix + "/x", "method": "POST"}] * 10)
+
+    assert [reply["status"] for reply in replies] == [200] * 10
+    assert upstream.accepted == 10
+
+
+# --- stale
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_upstream_that_was_restarted(gateway: Gateway, scripted: StartScripted, method: str) -> None:
+    upstream = scripted(slowly(0.05))
+    prefix = gateway.route(upstream)
+    items = [{"path": f"{prefix}/{number}", "method": method} for number in range(20)]
+    gateway.replies(items)
+    assert upstream.open == 20
+
+    for _ in range(3):
+        upstream.restart()
+        assert [reply["status"] for reply in gateway.replies(items)] == [200] * 20
+    assert len(upstream.requests) == 80
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nginx_that_was_restarted(gateway: Gateway, start_nginx: StartNginx, method: str) -> None:
+    nginx = start_nginx()
+    prefix = gateway.route(nginx)
+    items = [{"path": f"{prefix}/{number}", "method": method} for number in range(50)]
+    gateway.replies(items)
+
+    for _ in range(3):
+        nginx.restart()
+        assert [reply["status"] for reply in gateway.replies(items)] == [200] * 50
+
+
+def test_nginx_that_closes_idle_connections_early(gateway: Gateway, start_nginx: StartNginx) -> None:
+    prefix = gateway.route(start_nginx(server="keepalive_timeout 100ms;"))
+
+    for number in range(12):
+        time.sleep(0.09 + number / 500)
+        assert gateway.reply({"path": prefix + "/x", "method": "GET"})["status"] == 200
+
+
+def test_a_get_on_a_connection_that_closes_unseen_is_sent_again(
+    gateway: Gateway, scripted: StartScripted
+) -> None:
+    """The upstream closes when it has the second request of a connection."""
+
+    def serve(peer: Peer) -> None:
+        peer.send(target(peer.read()))
+        peer.read()
+
+    upstream = scripted(serve)
+    prefix = gateway.route(upstream, max_connections=1)
+
+    assert gateway.reply(prefix + "/1")["status"] == 200
+    assert gateway.reply(prefix + "/2")["status"] == 200
+    assert [request.target[-2:] for request in upstream.requests] == ["/1", "/2", "/2"]
+    post = gateway.reply({"path": prefix + "/3", "method": "POST", "body": "b"})
+    assert post["status"] == 502  # it may have run
+    assert len(upstream.requests) == 4
+
+
+# --- bounded
+
+
+def test_no_more_connections_than_allowed(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(slowly(0.005))
+    prefix = gateway.route(upstream, max_connections=4)
+    threads = [threading.Thread(target=gateway.replies, args=[[prefix + "/x"] * 50]) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        gateway.fetch(prefix + "/x")
+    for thread in threads:
+        thread.join()
+
+    assert upstream.most == 4
+    assert len(upstream.requests) == 260
+
+
+def test_no_more_items_at_once_than_allowed(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(slowly(0.02))
+    prefix = gateway.route(upstream)
+    gateway.put("plugin_metadata", "batch-requests", {"concurrency": 7})
+    try:
+        gateway.replies([prefix + "/x"] * 50)
+    finally:
+        gateway.delete("plugin_metadata", "batch-requests")
+
+    assert upstream.most == 7
+
+
+def test_a_wait_for_a_connection_ends(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(lambda peer: (peer.read(), peer.stall()))
+    timeout = {"connect": 0.3, "send": 5, "read": 1}
+    prefix = gateway.route(upstream, max_connections=1, timeout=timeout)
+
+    replies = gateway.replies([prefix + "/x"] * 5)
+
+    assert [reply["status"] for reply in replies] == [504] * 5
+    assert len(upstream.requests) == 1
+    upstream.behaviour = each(echo)
+    assert gateway.reply(prefix + "/x")["status"] == 200
+
+
+def test_a_small_batch_is_not_starved_by_a_large_one(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(slowly(0.01))
+    prefix = gateway.route(upstream, max_connections=4)
+    large = threading.Thread(target=gateway.replies, args=[[prefix + "/large"] * 500])
+    large.start()
+    try:
+        upstream.wait_requests(20)
+        started = time.monotonic()
+        for _ in range(5):
+            assert gateway.reply(prefix + "/small")["status"] == 200
+        took = time.monotonic() - started
+    finally:
+        large.join()
+
+    assert took < 0.5  # the large one takes 1.3 s
+    assert len(upstream.requests) == 505
+
+
+def test_a_plain_request_is_not_starved_by_a_large_batch(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(slowly(0.01))
+    prefix = gateway.route(upstream, max_connections=4)
+    large = threading.Thread(target=gateway.replies, args=[[prefix + "/large"] * 300])
+    large.start()
+    try:
+        upstream.wait_requests(20)
+        started = time.monotonic()
+        assert gateway.fetch(prefix + "/small").status == 200
+        took = time.monotonic() - started
+    finally:
+        large.join()
+
+    assert took < 0.3
+
+
+def test_one_upstream_does_not_hold_up_another(gateway: Gateway, scripted: StartScripted) -> None:
+    stalled = scripted(lambda peer: (peer.read(), peer.stall()))
+    healthy = scripted(each(target))
+    slow, fast = gateway.route(stalled, max_connections=1), gateway.route(healthy)
+    paths = [f"{slow}/x"] * 50 + [f"{fast}/x"] * 50
+
+    replies = gateway.replies({"timeout": 300, "pipeline": [{"path": path} for path in paths]})
+
+    assert [reply["status"] for reply in replies] == [504] * 50 + [200] * 50

@@ -1,0 +1,126 @@
+"""Nodes with names: resolved without blocking, again after their TTL, and an error where that fails."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import StartGateway, StartScripted
+from .dns import Dns
+from .gateway import Gateway
+from .ports import free_port
+from .scripted import Scripted, each, ok
+
+
+@pytest.fixture
+def dns() -> Iterator[Dns]:
+    with Dns() as server:
+        yield server
+
+
+@pytest.fixture
+def gateway(start_gateway: StartGateway, dns: Dns) -> Gateway:
+    """One that asks that DNS server."""
+    return start_gateway({"apisix": {"dns_resolver": [dns.server], "resolver_timeout": 0.5}})
+
+
+@pytest.fixture
+def twins(scripted: StartScripted) -> tuple[Scripted, Scripted]:
+    """Two upstreams at one port, at 127.0.0.1 and 127.0.0.2."""
+    port = free_port()
+    one = scripted(each(lambda _: ok(b"one")), host="127.0.0.1", port=port)
+    two = scripted(each(lambda _: ok(b"two")), host="127.0.0.2", port=port)
+    return one, two
+
+
+def test_a_name_of_this_machine(gateway: Gateway, scripted: StartScripted) -> None:
+    """From /etc/hosts: DNS is not asked."""
+    upstream = scripted(each(lambda _: ok()))
+    prefix = gateway.route({"nodes": {f"localhost:{upstream.address[1]}": 1}})
+
+    assert gateway.reply(prefix + "/x")["status"] == 200
+    assert gateway.fetch(prefix + "/x").status == 200
+
+
+def test_a_new_address_is_used_after_the_ttl(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
+) -> None:
+    dns.names["svc.test"] = ["127.0.0.1"]
+    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+    assert gateway.replies([prefix + "/x"] * 20)[0]["body"] == "one"
+    assert dns.asked("svc.test") == 1
+
+    dns.names["svc.test"] = ["127.0.0.2"]
+    assert gateway.reply(prefix + "/x")["body"] == "one"  # within the TTL
+    time.sleep(1.1)
+
+    assert gateway.reply(prefix + "/x")["body"] == "two"
+    assert gateway.fetch(prefix + "/x").body == b"two"
+
+
+def test_all_addresses_of_a_name_get_requests(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
+) -> None:
+    dns.names["svc.test"] = ["127.0.0.1", "127.0.0.2"]
+    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+
+    bodies = [reply["body"] for reply in gateway.replies([prefix + "/x"] * 20)]
+
+    assert bodies.count("one") == bodies.count("two") == 10
+
+
+def test_a_name_that_is_not_there_is_502(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
+) -> None:
+    dns.names["svc.test"] = ["127.0.0.1"]
+    port = twins[0].address[1]
+    prefix, good = (gateway.route({"nodes": {f"{name}.test:{port}": 1}}) for name in ("missing", "svc"))
+
+    before, missing, after = gateway.replies([good + "/x", prefix + "/x", good + "/x"])
+
+    assert (before["status"], missing["status"], after["status"]) == (200, 502, 200)
+    assert "resolved" in json.loads(missing["body"])["error_msg"]
+    dns.names["missing.test"] = ["127.0.0.1"]
+    time.sleep(1.1)
+    assert gateway.reply(prefix + "/x")["status"] == 200
+
+
+def test_an_invalid_name_is_502(gateway: Gateway) -> None:
+    prefix = gateway.route({"nodes": {"a..b:80": 1, "-.-:80": 1, "x" * 70 + ".test:80": 1}})
+
+    assert gateway.reply(prefix + "/x")["status"] == 502
+
+
+def test_a_silent_dns_server_holds_nobody_else_up(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
+) -> None:
+    dns.silent = True
+    port = twins[0].address[1]
+    prefix = gateway.route({"nodes": {f"svc.test:{port}": 1}})
+    other = gateway.route(twins[0])
+    waiting = threading.Thread(target=gateway.reply, args=[prefix + "/x"])
+    waiting.start()
+    started = time.monotonic()
+
+    assert gateway.replies([other + "/x"] * 20)[0]["body"] == "one"
+
+    assert time.monotonic() - started < 0.5
+    reply = gateway.reply(prefix + "/x")
+    assert reply["status"] == 502
+    assert 0.3 < time.monotonic() - started < 3
+    waiting.join()
+
+
+def test_a_dns_server_that_fails_leaves_the_last_answer(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
+) -> None:
+    dns.names["svc.test"] = ["127.0.0.1"]
+    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+    assert gateway.reply(prefix + "/x")["body"] == "one"
+
+    dns.silent = True
+    time.sleep(1.1)
+
+    assert gateway.reply(prefix + "/x")["body"] == "one"

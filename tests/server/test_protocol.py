@@ -1,0 +1,662 @@
+"""The bounds of a client's connection, on real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from batchway.config import Address, ServerLimits
+from batchway.server import protocol
+from batchway.server.listener import Listener
+from batchway.server.protocol import Bounds
+from tests.loops import LOOPS, running, until
+
+from .client import Client, free_port, get, post
+
+LIMITS = ServerLimits(max_header_bytes=2000, max_header_count=10, keepalive_timeout_s=60.0)
+
+
+class Seen(Struct):
+    """A request as the app got it."""
+
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    left: bool = False
+    """The client left before the request was whole."""
+
+
+class App:
+    """Reads every request and answers with the size of its body. Holds back the answer to `/held`."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        seen = Seen(scope["method"], scope["raw_path"].decode(), list(scope["headers"]))
+        self.seen.append(seen)
+        if seen.path == "/unread":
+            await self.go_on.wait()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                seen.left = True
+                return
+            seen.body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if seen.path == "/held":
+            await self.go_on.wait()
+        body = b"%d" % len(seen.body)
+        headers = [(b"content-length", b"%d" % len(body)), (b"x-path", scope["raw_path"])]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Server:
+    """A listener that is shared by the tests of this module, with an app of its own for each."""
+
+    def __init__(self, runner: asyncio.Runner, limits: ServerLimits) -> None:
+        self.runner = runner
+        self.bounds = Bounds(limits)
+        self.port = free_port()
+        self.app = App()
+        self.listener = Listener(Address("127.0.0.1", self.port), self._call, self.bounds)
+
+    async def _call(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        async with Client.to(self.port) as client:
+            yield client
+
+    @property
+    def seen(self) -> list[Seen]:
+        return self.app.seen
+
+
+@contextmanager
+def serving(loop: str, limits: ServerLimits = LIMITS) -> Iterator[Server]:
+    async def start() -> Server:
+        server = Server(runner, limits)
+        server.listener.start()
+        await asyncio.sleep(0.01)
+        return server
+
+    with running(loop) as runner:
+        server = runner.run(start())
+        yield server
+        runner.run(server.listener.stop(0))
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serving(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared: Server) -> Iterator[Server]:
+    shared.app = App()
+    shared.bounds.limits = LIMITS
+    yield shared
+    shared.app.go_on.set()
+    shared.runner.run(asyncio.sleep(0.002))
+
+
+# --- what passes
+
+
+def test_requests_pass(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get("/a%2Fb?c=d", "X-A: 1"))).body == b"0"
+            assert (await client.ask(post(b"hello", "/b"))).body == b"5"
+            chunked = get("/c", "Transfer-Encoding: chunked").replace(b"GET", b"POST")
+            assert (await client.ask(chunked, b"2\r\nhi\r\n", b"0\r\n\r\n")).body == b"2"
+        first, second, third = server.seen
+        assert (first.method, first.path, first.body) == ("GET", "/a%2Fb", b"")
+        assert first.headers == [(b"host", b"a.test"), (b"x-a", b"1")]
+        assert (second.body, third.body) == (b"hello", b"hi")
+
+    server.runner.run(main())
+
+
+def test_byte_by_byte(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            for _ in range(2):
+                wire = post(b"hi", "/a", "X-A: 1")
+                answer = await client.ask(*(wire[at : at + 1] for at in range(len(wire))))
+                assert (answer.status, answer.body) == (200, b"2")
+        assert [seen.body for seen in server.seen] == [b"hi", b"hi"]
+
+    server.runner.run(main())
+
+
+def test_http_1_0(server: Server) -> None:
+    """Needs no Host, and ends with its connection."""
+
+    async def main() -> None:
+        async with server.client() as client:
+            answer = await client.ask(b"GET / HTTP/1.0\r\n\r\n")
+            assert (answer.status, answer.body) == (200, b"0")
+            assert answer.headers["connection"] == "close"
+            assert await client.rest() == b""
+
+    server.runner.run(main())
+
+
+def test_empty_host(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(b"GET / HTTP/1.1\r\nHost:\r\n\r\n")).status == 200
+
+    server.runner.run(main())
+
+
+def test_offered_upgrade_is_passed_over(server: Server) -> None:
+    """`curl --http2` offers h2c."""
+
+    async def main() -> None:
+        async with server.client() as client:
+            lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAM")
+            assert (await client.ask(get("/1", *lines))).status == 200
+            assert (await client.ask(get("/2"))).status == 200
+        assert [seen.path for seen in server.seen] == ["/1", "/2"]
+
+    server.runner.run(main())
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="bug: the body of a request that offers an upgrade is not read, and taken for the next request",
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_body_of_a_request_that_offers_an_upgrade_is_its_body(server: Server, pieces: int) -> None:
+    smuggled = get("/smuggled")
+    wire = post(smuggled, "/", "Connection: upgrade", "Upgrade: h2c")
+    cut = len(wire) - len(smuggled)
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(*([wire] if pieces == 1 else [wire[:cut], wire[cut:]]))
+            await client.answer()
+            await client.is_open()
+        assert [(seen.path, seen.body) for seen in server.seen] == [("/", smuggled)]
+
+    server.runner.run(main())
+
+
+@pytest.mark.xfail(
+    strict=True, reason="bug: space after a header's value becomes part of it; RFC 9110, section 5.5"
+)
+def test_space_after_a_value_is_dropped(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.ask(b"GET / HTTP/1.1\r\nHost: a.test \t\r\n\r\n")
+        assert server.seen[0].headers == [(b"host", b"a.test")]
+
+    server.runner.run(main())
+
+
+# --- what is refused
+
+
+async def refused(server: Server, status: int, *pieces: bytes) -> str:
+    """What the refusal says; checks that it ends the connection and reached no app."""
+    async with server.client() as client:
+        answer = await client.ask(*pieces)
+        assert answer.status == status
+        assert answer.headers["connection"] == "close"
+        assert await client.rest() == b""
+    assert server.seen == []
+    return answer.error
+
+
+def test_head_at_its_limits_passes(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get("/", *(f"X-{n}: 1" for n in range(9))))).status == 200
+            assert (await client.ask(get("/", "X: " + "a" * 1900))).status == 200
+            assert (await client.ask(get("/" + "a" * 1900))).status == 200
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        get("/", "X: " + "a" * 2000),
+        get("/", "X" * 2000 + ": a"),
+        get("/" + "a" * 2000),
+        get("/?" + "a" * 2000),
+        get("/", *(f"X-{n}: {'a' * 400}" for n in range(5))),
+        get("/", "X: " + "a" * 100_000),
+    ],
+    ids=["value", "name", "path", "query", "together", "big"],
+)
+@pytest.mark.parametrize("step", [0, 700], ids=["whole", "in drops"])
+def test_head_of_too_many_bytes(server: Server, head: bytes, step: int) -> None:
+    pieces = [head] if not step else [head[at : at + step] for at in range(0, min(len(head), 7000), step)]
+    message = server.runner.run(refused(server, 431, *pieces))
+    assert message == "request headers are too large"
+
+
+@pytest.mark.parametrize(
+    "start", [b"GET /" + b"a" * 2100, get()[:-2] + b"X" * 2100, get()[:-2] + b"X: " + b"a" * 2100]
+)
+def test_head_without_end(server: Server, start: bytes) -> None:
+    assert server.runner.run(refused(server, 431, start)) == "request headers are too large"
+
+
+def test_head_that_drips_without_end(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get()[:-2])
+            for _ in range(1000):
+                await client.send(b"X: y\r\n")
+                await asyncio.sleep(0)
+                if await client.has_answer():
+                    break
+            assert (await client.answer()).status == 431
+        assert server.seen == []
+
+    server.runner.run(main())
+
+
+def test_too_many_headers(server: Server) -> None:
+    lines = [f"X-{number}: 1" for number in range(10)]
+    message = server.runner.run(refused(server, 431, get("/", *lines)))
+    assert message == "request has too many headers"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET / HTTP/1.1\r\n\r\n", get("/", "Host: a.test"), get("/", "host: b.test"), get("/", "Host:")],
+    ids=["none", "the same twice", "two", "one empty"],
+)
+def test_host_that_is_not_one(server: Server, head: bytes) -> None:
+    assert server.runner.run(refused(server, 400, head)) == "exactly one Host header is expected"
+
+
+def test_two_hosts_in_http_1_0(server: Server) -> None:
+    head = b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"
+    assert server.runner.run(refused(server, 400, head)) == "exactly one Host header is expected"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"garbage\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a.test\n\n",
+        b"GET / HTTP/9.9\r\nHost: a.test\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        b"GET relative HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        b"GET ?a HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        b"GET /\xc3\xbc HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        get("/", "X : y"),
+        get("/", "X y: z"),
+        get("/", "X: a\0b"),
+        get("/", "X: a\rb"),
+        get("/", "X: a", " folded"),
+        get("/", "Content-Length: x"),
+        get("/", "Content-Length: -1"),
+        get("/", "Content-Length: 1", "Content-Length: 2"),
+        get("/", "Content-Length: 1", "Transfer-Encoding: chunked"),
+        get("/", "Transfer-Encoding: chunked", "Content-Length: 1"),
+    ],
+)
+def test_garbage(server: Server, garbage: bytes) -> None:
+    assert server.runner.run(refused(server, 400, garbage)) == "the request is not HTTP/1.1"
+
+
+@pytest.mark.parametrize("line", [b"CONNECT a.test:80", b"TRACE /"])
+def test_method_that_is_never_sent_on(server: Server, line: bytes) -> None:
+    head = line + b" HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    assert line.split()[0].decode() in server.runner.run(refused(server, 405, head))
+
+
+def test_refusal_does_not_tell_what_was_sent(server: Server) -> None:
+    message = server.runner.run(refused(server, 400, get("/", "Authorization : sesame")))
+    assert "sesame" not in message
+
+
+def test_refused_client_that_goes_on_is_not_heard(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/", "Host: b.test"), get("/1"), get("/2"))
+            assert (await client.answer()).status == 400
+            assert await client.rest() == b""
+        assert server.seen == []
+
+    server.runner.run(main())
+
+
+@pytest.mark.xfail(strict=True, reason="bug: a good request in the segment of a refused one is run")
+def test_good_request_behind_a_refused_one_is_not_run(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/bad", "Host: b.test") + post(b"hi", "/good"))
+            assert (await client.answer()).status == 400
+            assert await client.rest() == b""
+        assert server.seen == []
+
+    server.runner.run(main())
+
+
+def test_two_refused_in_one_segment_get_one_answer(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/", "Host: b") + get("/", "Host: b"))
+            assert (await client.answer()).status == 400
+            assert await client.rest() == b""
+
+    server.runner.run(main())
+
+
+def test_request_that_breaks_half_way_is_not_whole_for_the_app(server: Server) -> None:
+    chunked = get("/", "Transfer-Encoding: chunked").replace(b"GET", b"POST")
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(chunked + b"2\r\nhi\r\n", b"garbage\r\n")
+            await client.rest()
+            await until(lambda: server.seen and server.seen[0].left)
+            assert len(server.seen) == 1
+
+    server.runner.run(main())
+
+
+def test_coding_that_ends_nowhere_is_not_whole_for_the_app(server: Server) -> None:
+    """RFC 9112, section 6.3: a request whose last coding is not chunked has no length."""
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/", "Transfer-Encoding: gzip").replace(b"GET", b"POST") + b"abc")
+            await client.rest()
+            assert [seen.body for seen in server.seen if not seen.left] == []
+
+    server.runner.run(main())
+
+
+def test_bounds_change_for_connections_that_are_open(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get("/", "X: " + "a" * 1000))).status == 200
+            server.bounds.limits = ServerLimits(max_header_bytes=500, max_header_count=10)
+            assert (await client.ask(get("/", "X: " + "a" * 1000))).status == 431
+
+    server.runner.run(main())
+
+
+# --- trailers
+
+
+def chunked_with(*trailers: bytes) -> list[bytes]:
+    head = get("/", "Transfer-Encoding: chunked").replace(b"GET", b"POST")
+    return [head + b"2\r\nhi\r\n0\r\n", *trailers, b"\r\n"]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="bug: trailers in the segment of their request become headers, past all checks"
+)
+@pytest.mark.parametrize("trailer", [b"Host: b.test\r\n", b"X-Real-Ip: 6.6.6.6\r\n"])
+def test_trailers_are_no_headers(server: Server, trailer: bytes) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(b"".join(chunked_with(trailer)))).body == b"2"
+        assert server.seen[0].headers == [(b"host", b"a.test"), (b"transfer-encoding", b"chunked")]
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize("name", [b"Content-Length: 1", b"Transfer-Encoding: gzip"])
+def test_framing_in_a_trailer_is_refused(server: Server, name: bytes) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(b"".join(chunked_with(name + b"\r\n")))
+            await client.rest()
+            assert [seen for seen in server.seen if not seen.left] == []
+
+    server.runner.run(main())
+
+
+@pytest.mark.xfail(strict=True, reason="bug: trailers are kept without a limit")
+def test_endless_trailers(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(*chunked_with(*[b"X: yyyyyyyyyy\r\n" * 1000] * 20)[:-1])
+            assert not await client.is_open(0.2)
+
+    server.runner.run(main())
+
+
+# --- one request behind the other
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/1") + post(b"hi", "/2") + get("/3"))
+            answers = [await client.answer() for _ in range(3)]
+            assert [answer.headers["x-path"] for answer in answers] == ["/1", "/2", "/3"]
+            assert [answer.body for answer in answers] == [b"0", b"2", b"0"]
+
+    server.runner.run(main())
+
+
+def test_pipelined_request_waits_for_the_answer_before_it(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/held"), get("/2"))
+            assert await client.is_open()
+            server.app.go_on.set()
+            assert [(await client.answer()).headers["x-path"] for _ in "12"] == ["/held", "/2"]
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize("bad", [b"garbage\r\n\r\n", get("/", "Host: b"), get("/", "X: " + "a" * 3000)])
+def test_refusal_does_not_cut_into_an_answer(server: Server, bad: bytes) -> None:
+    """It would be taken for the answer to the request before."""
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/held") + bad)
+            await asyncio.sleep(0.01)
+            server.app.go_on.set()
+            rest = await client.rest()
+            assert b"HTTP/1.1 4" not in rest.partition(b"HTTP/1.1 200 OK")[0]
+            assert b"error_msg" not in rest or rest.startswith(b"HTTP/1.1 200 OK")
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize("bad", [b"garbage\r\n\r\n", get("/", "Host: b")])
+def test_bad_request_after_an_answer_is_refused(server: Server, bad: bytes) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get())).status == 200
+            assert (await client.ask(bad)).status == 400
+            assert await client.rest() == b""
+
+    server.runner.run(main())
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="bug: the body before it in a segment counts as a part of the next head",
+)
+def test_big_body_is_no_part_of_the_next_head(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            following = get("/2")
+            await client.send(post(b"x" * 5000, "/1") + following[:20], following[20:])
+            answers = [await client.answer() for _ in range(2)]
+            assert [answer.status for answer in answers] == [200, 200]
+
+    server.runner.run(main())
+
+
+def test_body_counts_towards_no_limit_here(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            for _ in range(3):
+                assert (await client.ask(post(b"x" * 300_000))).body == b"300000"
+
+    server.runner.run(main())
+
+
+# --- time
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients have 50 ms for a head, and for each piece of a body."""
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(protocol, "BODY_TIMEOUT_S", 0.05)
+
+
+in_haste = pytest.mark.usefixtures("hasty")
+
+
+@in_haste
+@pytest.mark.parametrize(
+    "pieces",
+    [(), (b"\r\n",), (b"G",), (get()[:-2],), tuple(get()[at : at + 1] for at in range(len(get()) - 1))],
+    ids=["nothing", "an empty line", "a letter", "all but the end", "in drops"],
+)
+def test_head_that_does_not_come(server: Server, pieces: tuple[bytes, ...]) -> None:
+    message = server.runner.run(refused(server, 408, *pieces))
+    assert message == "the request did not arrive in time"
+
+
+@in_haste
+def test_second_head_that_does_not_come(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get())).status == 200
+            await asyncio.sleep(0.06)
+            assert (await client.ask(get("/2")[:-2])).status == 408
+            assert await client.rest() == b""
+        assert len(server.seen) == 1
+
+    server.runner.run(main())
+
+
+@in_haste
+def test_drops_do_not_put_the_end_off(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            await client.send(get()[:-2] + b"X: ")
+            while not await client.has_answer() and loop.time() < begun + 1:
+                await client.send(b"a")
+                await asyncio.sleep(0.01)
+            assert (await client.answer()).status == 408
+            assert 0.04 < loop.time() - begun < 0.5
+
+    server.runner.run(main())
+
+
+@in_haste
+def test_app_may_take_its_time(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            for wire in (get("/held"), post(b"hi", "/held")):
+                server.app.go_on.clear()
+                await client.send(wire)
+                await asyncio.sleep(0.1)
+                server.app.go_on.set()
+                assert (await client.answer()).status == 200
+
+    server.runner.run(main())
+
+
+@in_haste
+def test_idle_connection_may_wait(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            for _ in range(2):
+                assert (await client.ask(get())).status == 200
+                assert await client.is_open(0.1)
+
+    server.runner.run(main())
+
+
+@in_haste
+@pytest.mark.parametrize("sent", [0, 3], ids=["nothing", "a part"])
+def test_body_that_does_not_come(server: Server, sent: int) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            wire = post(b"hello")
+            await client.send(wire[: len(wire) - 5 + sent])
+            assert await client.rest() == b""
+            await until(lambda: server.seen[0].left)
+            assert server.seen[0].body == b"hello"[:sent]
+
+    server.runner.run(main())
+
+
+@in_haste
+def test_body_that_comes_slowly_but_comes(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            wire = post(b"hello" * 2)
+            await client.send(wire[:-10])
+            for at in range(-10, 0):
+                await asyncio.sleep(0.02)
+                await client.send(wire[at : at + 1 or None])
+            assert (await client.answer()).body == b"10"
+
+    server.runner.run(main())
+
+
+@in_haste
+def test_body_that_we_do_not_read_may_wait(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            wire = post(b"x" * 1_000_000, "/unread")
+            await client.send(wire)
+            await asyncio.sleep(0.2)
+            server.app.go_on.set()
+            assert (await client.answer()).body == b"1000000"
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        pytest.param(
+            b"\r\n",
+            marks=pytest.mark.xfail(
+                strict=True, reason="bug: an empty line after an answer stops the keep-alive timer for good"
+            ),
+        ),
+    ],
+    ids=["silent", "an empty line"],
+)
+@in_haste
+def test_idle_connection_is_closed_in_time(loop: str, said: bytes) -> None:
+    with serving(loop, ServerLimits(keepalive_timeout_s=0.05)) as server:
+
+        async def main() -> bool:
+            async with server.client() as client:
+                assert (await client.ask(get())).status == 200
+                await client.send(said)
+                return await client.is_open(0.4)
+
+        assert not server.runner.run(main())
