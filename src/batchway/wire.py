@@ -97,11 +97,13 @@ async def send_response(response: Response, send: Send) -> None:
             await response.body.aclose()
         response = error_response(UpstreamError("the upstream's status is none that HTTP has"))
     body = response.body
-    await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+    start = {"type": "http.response.start", "status": response.status, "headers": _headers(response)}
     if body is None or isinstance(body, bytes):
+        await send(start)
         await send({"type": "http.response.body", "body": body or b""})
         return
     try:
+        await send(start)
         async for piece in body:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except UpstreamError as error:

@@ -41,6 +41,10 @@ class InstantLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._instant.passed
 
+    def spend(self, seconds: float) -> None:
+        """Let time pass as work does that holds the loop up."""
+        self._instant.passed += seconds
+
     def call_later(
         self,
         delay: float,
@@ -66,6 +70,17 @@ def play(
         assert runner.run(_left_over()) == set()
     assert not complaints, complaints
     return result
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def spend(seconds: float) -> None:
+    """Hold up the running loop, which must be an InstantLoop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, InstantLoop)
+    loop.spend(seconds)
 
 
 async def settle() -> None:

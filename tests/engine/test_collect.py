@@ -15,7 +15,7 @@ from batchway.engine import Bounds
 from batchway.engine import collect as collect_typed
 from batchway.errors import DeadlineExceeded, InternalError, RouteNotFound
 
-from .clock import InstantLoop, play, settle
+from .clock import InstantLoop, now, play, settle, spend
 
 Play = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -37,10 +37,6 @@ async def collect(items: Sequence[Any], target: Callable[[Any], Any], bounds: Bo
 async def sleeper(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def test_answers_come_in_item_order_however_they_are_given(on_loop: Play) -> None:
@@ -88,6 +84,18 @@ def test_every_item_is_answered_in_its_slot_within_the_bounds(
         assert most <= concurrency
 
     play(main())
+
+
+def test_items_may_wait_for_the_same_task(on_loop: Play) -> None:
+    async def main() -> None:
+        shared = asyncio.create_task(sleeper(0.001))
+
+        async def target(item: int) -> float:
+            return item + await shared
+
+        assert await collect(range(4), target, LONG) == [0.001, 1.001, 2.001, 3.001]
+
+    on_loop(main())
 
 
 def test_deadline_answers_the_rest() -> None:
@@ -266,7 +274,6 @@ def test_answers_that_are_at_hand_leave_no_task(on_loop: Play, coroutine: bool) 
 
 
 def test_others_get_their_turn_while_many_quick_items_run() -> None:
-    """Real time: 100 items that take half a millisecond each do not hold the loop up for all of that."""
     turns = 0
 
     async def others() -> None:
@@ -276,30 +283,68 @@ def test_others_get_their_turn_while_many_quick_items_run() -> None:
             await asyncio.sleep(0)
 
     def target(item: int) -> int:
-        until = now() + 0.0005
-        while now() < until:
-            pass
+        spend(0.0005)
         return item
 
     async def main() -> None:
         beside = asyncio.create_task(others())
-        assert await collect(range(100), target, LONG) == list(range(100))
+        assert await collect(range(1000), target, LONG) == list(range(1000))
+        assert now() == pytest.approx(0.5)
         assert turns >= 3
         beside.cancel()
 
-    asyncio.run(main())
+    play(main())
 
 
-def test_deadline_holds_for_items_that_never_suspend() -> None:
+@pytest.mark.parametrize("deadline", [0.002, 0.02])
+def test_deadline_holds_for_items_that_never_suspend(deadline: float) -> None:
+    """As nearly as a slice of items allows that are started without a look at the clock."""
+    asked = []
+
     def target(item: int) -> int:
-        until = now() + 0.001
-        while now() < until:
-            pass
+        asked.append(item)
+        spend(0.0005)
         return item
 
     async def main() -> None:
-        answers = await collect(range(1000), target, Bounds(0.02, 100))
-        assert answers[:2] == [0, 1]
-        assert isinstance(answers[-1], DeadlineExceeded)
+        answers = await collect(range(1000), target, Bounds(deadline, 100))
+        assert deadline <= now() < deadline + 0.15
+        answered = len(asked)
+        assert asked == answers[:answered]
+        assert all(isinstance(answer, DeadlineExceeded) for answer in answers[answered:])
+        assert len(answers) == 1000
 
-    asyncio.run(main())
+    play(main())
+
+
+def test_item_past_the_deadline_before_its_second_step_is_cancelled_all_the_same() -> None:
+    async def main() -> None:
+        inner = asyncio.create_task(asyncio.sleep(3600))
+        seen = []
+
+        async def target(_: int) -> None:
+            spend(10)
+            try:
+                await inner
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        (answer, *_) = await collect(range(20), target, Bounds(1, 100))
+        assert isinstance(answer, DeadlineExceeded)
+        await settle()
+        assert inner.cancelled()
+        assert set(seen) == {"cancelled"}
+
+    play(main())
+
+
+def test_items_suspend_in_live_tasks_also_after_a_pause_between_quick_ones() -> None:
+    async def target(item: int) -> int:
+        if item % 5 < 4:
+            spend(0.01)
+        else:
+            await asyncio.sleep(0)
+        return item
+
+    assert play(collect(range(50), target, LONG)) == list(range(50))

@@ -1,8 +1,10 @@
 """Running a batch: every item has one reply in its own slot, in bounded time, and none is left behind."""
 
 import asyncio
+import gc
 import heapq
-from collections.abc import Awaitable, Callable, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,11 +13,12 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchway.engine import Bounds, run
+from batchway.engine import Bounds
+from batchway.engine import run as run_typed
 from batchway.errors import DeadlineExceeded, InternalError, RouteNotFound, UpstreamBroken
-from batchway.model import Ready
+from batchway.model import Ready, Reply
 
-from .clock import InstantLoop, play, settle
+from .clock import InstantLoop, now, play, settle, spend
 
 LONG = Bounds(deadline_s=3600, concurrency=100)
 
@@ -28,6 +31,7 @@ class Sleeper:
         self.running = 0
         self.most_running = 0
         self.cancelled: list[float] = []
+        self.last_cancelled_at = -1.0
         self.freed = 0
 
     async def __call__(self, seconds: float) -> float:
@@ -39,6 +43,7 @@ class Sleeper:
                 await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             self.cancelled.append(seconds)
+            self.last_cancelled_at = now()
             raise
         finally:
             self.running -= 1
@@ -46,8 +51,11 @@ class Sleeper:
         return seconds
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
+def run(
+    items: Sequence[Any], target: Callable[[Any], Awaitable[Any]], bounds: Bounds
+) -> AsyncGenerator[Reply[Any], None]:
+    """As it is; what an item is and what it is answered with differs from test to test."""
+    return run_typed(items, target, bounds)
 
 
 async def replies(
@@ -228,12 +236,14 @@ def test_item_that_has_not_begun_is_not_begun_after_the_deadline() -> None:
 def test_reply_from_just_before_the_deadline_is_kept_however_slow_the_reader() -> None:
     async def main() -> None:
         found = []
-        async for reply in run([1, 9.99, 10.01, 5], Sleeper(), Bounds(deadline_s=10, concurrency=4)):
+        sleeper = Sleeper()
+        async for reply in run([1, 9.99, 10.01, 5], sleeper, Bounds(deadline_s=10, concurrency=4)):
             found.append((reply.index, reply.result))
             await asyncio.sleep(100)
         assert found[:3] == [(0, 1), (3, 5), (1, 9.99)]
         assert len(found) == 4
         assert isinstance(found[3][1], DeadlineExceeded)
+        assert sleeper.last_cancelled_at == 10  # nor did it run on until the reader came back
 
     play(main())
 
@@ -286,6 +296,58 @@ def test_target_that_will_not_stop_does_not_hold_up_the_batch() -> None:
     play(main())
 
 
+def test_target_that_will_not_stop_is_not_lost_half_way() -> None:
+    """The loop itself holds tasks weakly: this one waits for what nobody else knows of."""
+
+    async def main() -> None:
+        ended = []
+        waiting: list[weakref.ref[asyncio.Future[None]]] = []
+
+        async def target(item: int) -> None:
+            try:
+                await asyncio.sleep(50)
+            except asyncio.CancelledError:
+                future = asyncio.get_running_loop().create_future()
+                waiting.append(weakref.ref(future))
+                await future
+                ended.append(item)
+
+        await replies([1], target, Bounds(2, 10))
+        await settle()
+        gc.collect()
+        future = waiting[0]()
+        assert future is not None
+        future.set_result(None)
+        await settle()
+        assert ended == [1]
+
+    play(main())
+
+
+def test_deadline_that_passes_while_items_hold_the_loop_up() -> None:
+    async def main() -> None:
+        inner = asyncio.create_task(asyncio.sleep(3600))
+        begun = []
+
+        async def target(item: int) -> str:
+            begun.append(item)
+            spend(0.001)
+            if item == 0:
+                return "in time"
+            await inner
+            return "late"
+
+        found = await replies(range(50), target, Bounds(0.002, 100))
+        assert found[0] == (0, "in time")
+        assert [index for index, _ in found] == list(range(50))
+        assert all(isinstance(result, DeadlineExceeded) for _, result in found[1:])
+        assert len(begun) < 10
+        await settle()
+        assert inner.cancelled()
+
+    play(main())
+
+
 def test_failure_after_the_deadline_is_dropped() -> None:
     async def main() -> None:
         async def target(_: int) -> str:
@@ -316,6 +378,25 @@ def test_batch_sets_one_timer_whatever_it_has_in_items_and_stops_it() -> None:
         await settle()
         assert now() == 0
         await asyncio.sleep(100)  # what the timer did if it were not stopped would be a complaint
+
+    play(main())
+
+
+def test_batch_that_is_over_is_not_kept_until_its_deadline() -> None:
+    class Item:
+        pass
+
+    async def main() -> None:
+        async def target(_: Item) -> None:
+            await asyncio.sleep(0)
+
+        items = [Item()]
+        item = weakref.ref(items[0])
+        await replies(items, target, Bounds(3600, 1))
+        del items
+        await settle()
+        gc.collect()
+        assert item() is None
 
     play(main())
 

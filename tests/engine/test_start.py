@@ -97,6 +97,33 @@ def test_future_that_is_done_already_does_not_suspend(on_loop: Play) -> None:
     on_loop(main())
 
 
+@pytest.mark.parametrize("cancelled_first", [False, True])
+def test_several_may_wait_for_the_same_future(on_loop: Play, cancelled_first: bool) -> None:
+    async def main() -> None:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        seen: list[object] = []
+
+        async def work() -> None:
+            try:
+                seen.append(await future)
+                seen.append(await future)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        tasks = [begin(work()) for _ in range(3)]
+        if cancelled_first:
+            assert tasks[0] is not None
+            tasks[0].cancel()
+        else:
+            await settle()
+            future.set_result("there")
+        await asyncio.wait([task for task in tasks if task])
+        assert seen == (["cancelled"] * 3 if cancelled_first else ["there"] * 6)
+
+    on_loop(main())
+
+
 def test_failures_of_what_is_waited_for_reach_the_work_every_time(on_loop: Play) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -91,8 +91,8 @@ def test_a_thousand_items_are_allowed_and_no_more() -> None:
 def test_deep_nesting_is_refused(template: str, count: int) -> None:
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         nested = opening * count + "1" + closing * count
-        if template.startswith('{"other"') and count == 100:
-            continue  # what nobody reads may be nested a little
+        if template.startswith('{"other"') and count < 100_000:
+            continue  # what nobody reads may be nested as far as this Python can follow
         with pytest.raises(MalformedBatch):
             decode((template % nested).encode())
 

@@ -38,7 +38,9 @@ def test_arguments_in_the_path_stay_unless_the_item_names_them(
     parts: list[str], own: dict[str, Any]
 ) -> None:
     own = {**own, "a": "item"}
-    kept = [part for part in parts if part not in ("a=1", "a", "%61=2") and part[0] not in own]
+    kept = [
+        part for part in parts if part not in ("a=1", "a", "%61=2") and part.partition("=")[0] not in own
+    ]
     written = query.combine("&".join(parts), own, {"b": "batch", "zz": "batch"}).split("&")
     assert written[: len(kept)] == kept
     assert written.count("a=item") == 1

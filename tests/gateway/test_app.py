@@ -304,8 +304,8 @@ def test_client_leaves_while_we_send(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
-def test_cancellation_by_others_goes_on(runner: asyncio.Runner) -> None:
-    """A server that shuts down cancels too: that is not swallowed."""
+def test_server_that_ends_tells_the_client(runner: asyncio.Runner) -> None:
+    """At the end of its grace it cancels what still runs."""
 
     async def main() -> None:
         async def work(request: Request) -> Response:
@@ -318,7 +318,25 @@ def test_cancellation_by_others_goes_on(runner: asyncio.Runner) -> None:
         await settle()
         asked.cancel()
         await asyncio.wait([asked])
-        assert asked.cancelled()
+        assert exchange.status == 503
+        assert exchange.json() == {"error_msg": "shutting down"}
+        assert exchange.finished
+
+    runner.run(main())
+
+
+def test_server_that_ends_does_not_finish_what_has_begun(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        endless = Stream(*[b"x"] * 1_000_000)
+        exchange = Exchange()
+        exchange.body(b"")
+        asked = asyncio.create_task(exchange.run(GatewayApp(respond(endless), Trust())))
+        await settle()
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert exchange.status == 200
+        assert not exchange.finished
+        assert endless.closed == 1
 
     runner.run(main())
 

@@ -66,7 +66,8 @@ def start_gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[St
 def check_log(log: str, request: pytest.FixtureRequest) -> None:
     """No traceback, unless the test says so; a test of a known bug has enough to fail for."""
     if not any(request.node.get_closest_marker(name) for name in ("logs_traceback", "xfail")):
-        assert TRACEBACK not in log, log
+        _, found, trace = log.partition(TRACEBACK)
+        assert not found, trace[:2000]
 
 
 @pytest.fixture(scope="session")

@@ -84,10 +84,10 @@ def test_different_response_times(gateway: Gateway, scripted: StartScripted) -> 
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_one_request_times_out(gateway: Gateway, scripted: StartScripted, late: int) -> None:
     prefix = gateway.route(scripted(delayed))
-    times = [900 if index == late else 0 for index in range(3)]
+    times = [600 if index == late else 0 for index in range(3)]
     items = [{"path": f"{prefix}/{time}/{200 + index}"} for index, time in enumerate(times)]
 
-    replies = gateway.replies({"timeout": 300, "pipeline": items})
+    replies = gateway.replies({"timeout": 250, "pipeline": items})
 
     assert replies.pop(late) == {"status": 504, "reason": "upstream timeout"}
     assert [reply["status"] for reply in replies] == [200 + i for i in range(3) if i != late]

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import threading
 import time
 from contextlib import closing
 
@@ -64,12 +65,14 @@ def test_an_upstream_that_stalls_mid_body(gateway: Gateway, scripted: StartScrip
 
 
 def test_an_upstream_that_does_not_read(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(lambda peer: time.sleep(1))
+    release = threading.Event()
+    upstream = scripted(lambda peer: release.wait(5))
     item = {"path": gateway.route(upstream) + "/x", "method": "POST", "body": "x" * 900_000}
     started = time.monotonic()
 
     assert gateway.replies({"timeout": 200, "pipeline": [item]}) == [LATE]
     assert time.monotonic() - started < 0.6
+    release.set()
 
 
 def test_a_late_answer_is_in_no_later_batch(gateway: Gateway, scripted: StartScripted) -> None:

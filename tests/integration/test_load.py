@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from .conftest import StartGateway, StartScripted
 from .gateway import BATCH, Gateway
 from .nginx import Nginx
 from .scripted import Peer, each, ok
-from .wire import Address
+from .wire import Address, Wire
 
 ITEMS = 10
 
@@ -70,6 +71,40 @@ def test_memory_stays_flat(start_gateway: StartGateway, nginx: Nginx) -> None:
         gateway.replies(paths)
 
     assert gateway.resident_kb() - before_kb < 8_000
+
+
+@pytest.mark.xfail(strict=True, reason="bug: the route cache keeps 8192 paths, however long they are")
+def test_large_paths_do_not_stay_in_memory(start_gateway: StartGateway, nginx: Nginx) -> None:
+    gateway = start_gateway()
+    prefix = gateway.route(nginx)
+    before_kb = gateway.resident_kb()
+
+    with Wire(gateway.data) as wire:
+        for number in range(1000):
+            target = f"{prefix}/{number}/{'x' * 60_000}"
+            wire.send(f"HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            wire.answer(bodiless=True)
+
+    assert gateway.resident_kb() - before_kb < 30_000
+
+
+@pytest.mark.xfail(strict=True, reason="bug: nothing bounds the time that a client may take to read")
+def test_a_client_that_never_reads_is_left(start_gateway: StartGateway, scripted: StartScripted) -> None:
+    """Its answer must not stay in memory for ever."""
+    gateway = start_gateway({"batchway": {"limits": {"keepalive_timeout_s": 0.5}}})
+    large = ok(b"x" * 9_000_000)
+    path = gateway.route(scripted(each(lambda _: large))) + "/x"
+    body = json.dumps({"pipeline": [{"path": path}] * 6})
+    head = f"POST {BATCH} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    before_kb = gateway.resident_kb()
+
+    with Wire(gateway.data, receive_buffer=4096) as wire:
+        wire.send((head + body).encode())
+        give_up = time.monotonic() + 3
+        time.sleep(0.5)
+        while gateway.resident_kb() - before_kb > 30_000:
+            assert time.monotonic() < give_up, "the answer is still there"
+            time.sleep(0.1)
 
 
 def test_descriptors_do_not_leak(gateway: Gateway, scripted: StartScripted) -> None:

@@ -249,19 +249,9 @@ def test_two_gateways_on_one_store(start_gateway: StartGateway) -> None:
     ("changes", "parts"),
     [
         ({"apisix": {"node_lisen": 9080}}, ["apisix.node_lisen", "node_listen"]),
-        ({"apisix": {"node_listen": 99999}}, ["apisix.node_listen", "65535"]),
-        ({"unknown": 1}, ["unknown"]),
         ({"batchway": {"expose_batch": "maybe"}}, ["batchway.expose_batch", "true or false"]),
-        ({"batchway": {"limits": {"shutdown_grace_s": -1}}}, ["batchway.limits.shutdown_grace_s"]),
-        (
-            {"deployment": {"admin": {"admin_key": [{"name": "a", "key": "x", "role": "god"}]}}},
-            ["role", "viewer"],
-        ),
-        ({"deployment": {"admin": {"allow_admin": ["nowhere"]}}}, ["allow_admin[0]"]),
-        ({"plugins": "batch-requests"}, ["plugins", "list"]),
         ({"plugins": ["public-api"]}, ["batchway.expose_batch", "batch-requests"]),
         ({"plugin_attr": {"batch-requests": {"uri": "no slash"}}}, ["plugin_attr.batch-requests", "uri"]),
-        ({"nginx_config": {"http": {"real_ip_from": ["x"]}}}, ["real_ip_from"]),
         ({"apisix": {"node_listen": "${{NOT_SET_ANYWHERE}}"}}, ["apisix.node_listen", "NOT_SET_ANYWHERE"]),
     ],
 )
@@ -275,7 +265,7 @@ def test_a_wrong_config(start_gateway: StartGateway, changes: Document, parts: l
     check_one_line(output, "config.yaml", *parts)
 
 
-@pytest.mark.parametrize("text", ["a: [", "- list", "\0", "a: 1\na: 2", "\t- x", "!!python/object:x {}"])
+@pytest.mark.parametrize("text", ["a: [", "- list", "!!python/object:x {}"])
 def test_a_config_that_is_no_yaml_mapping(start_gateway: StartGateway, text: str) -> None:
     gateway = start_gateway(run=False)
     gateway.write_config()

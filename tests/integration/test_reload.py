@@ -231,7 +231,7 @@ def test_a_port_that_moves_lets_running_requests_finish(gateway: Gateway, script
 
 
 def test_a_reload_does_not_wait_for_the_old_port(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(2))
+    upstream = scripted(slowly(1.5))
     path = gateway.route(upstream) + "/x"
     with Wire(gateway.data) as wire:
         wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -243,7 +243,7 @@ def test_a_reload_does_not_wait_for_the_old_port(gateway: Gateway, scripted: Sta
         time.sleep(0.3)
         gateway.write_config({"batchway": {"expose_batch": False}})
         gateway.send_signal(signal.SIGHUP)
-        give_up = time.monotonic() + 1.5
+        give_up = time.monotonic() + 0.9
         while gateway.batch(["/x"]).status != 404:
             assert time.monotonic() < give_up, "the second reload waits for the first one"
             time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Which node is asked, as whom, for how long, and what happens when it does not answer."""
 
 import json
+import threading
 import time
 from collections import Counter
 
@@ -155,13 +156,14 @@ def test_read_is_from_one_piece_to_the_next(gateway: Gateway, scripted: StartScr
 
 
 def test_a_node_that_does_not_read_is_504_after_send(gateway: Gateway, scripted: StartScripted) -> None:
-    prefix = gateway.route(
-        scripted(lambda peer: time.sleep(1.5)), timeout={"connect": 5, "send": 0.3, "read": 5}
-    )
+    release = threading.Event()
+    timeout = {"connect": 5, "send": 0.3, "read": 5}
+    prefix = gateway.route(scripted(lambda peer: release.wait(5)), timeout=timeout)
     started = time.monotonic()
 
     answer = gateway.fetch(prefix + "/x", "POST", bytes(20_000_000))
 
+    release.set()
     assert answer.status == 504
     assert time.monotonic() - started < 1.2
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from .conftest import StartNginx, StartScripted
-from .gateway import Gateway
+from .gateway import TRACEBACK, Gateway
 from .nginx import Nginx
 from .scripted import Peer, Received, each, echo, ok, slowly
 
@@ -71,6 +71,47 @@ def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartSc
     assert upstream.open > 0
     upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
     assert gateway.reply(prefix + "/x")["status"] == 200
+
+
+@pytest.mark.xfail(strict=True, reason="bug: uvloop's call_at gives a Handle without when() if it is due")
+def test_idle_connections_may_not_be_kept_at_all(gateway: Gateway, scripted: StartScripted) -> None:
+    upstream = scripted(each(target))
+    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 0})
+    log = gateway.log()
+
+    for _ in range(5):
+        assert [reply["status"] for reply in gateway.replies([prefix + "/x"] * 100)] == [200] * 100
+    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
+    assert TRACEBACK not in gateway.log().removeprefix(log)
+
+
+@pytest.mark.xfail(strict=True, reason="bug: uvloop's call_at gives a Handle without when() if it is due")
+def test_timeouts_beside_answers_are_timeouts(gateway: Gateway, scripted: StartScripted) -> None:
+    """Many times run out while others begin."""
+
+    def serve(peer: Peer) -> None:
+        while True:
+            request = peer.read()
+            if request.target.endswith("/stall"):
+                peer.stall()
+            peer.send(ok())
+
+    timeout = {"connect": 5, "send": 5, "read": 0.02}
+    prefix = gateway.route(scripted(serve), timeout=timeout)
+    statuses: set[int] = set()
+
+    def run() -> None:
+        for _ in range(50):
+            replies = gateway.replies([f"{prefix}/stall", f"{prefix}/x"] * 6)
+            statuses.update(reply["status"] for reply in replies)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert statuses == {200, 504}
 
 
 def test_connection_close_is_obeyed(gateway: Gateway, scripted: StartScripted) -> None:

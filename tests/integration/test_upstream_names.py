@@ -7,23 +7,35 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import StartGateway, StartScripted
+from .conftest import StartScripted
 from .dns import Dns
-from .gateway import Gateway
+from .gateway import TRACEBACK, Gateway
 from .ports import free_port
 from .scripted import Scripted, each, ok
 
 
-@pytest.fixture
-def dns() -> Iterator[Dns]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Dns]:
+    """The DNS server; tests stay apart by the names that they use. Use `dns`."""
     with Dns() as server:
         yield server
 
 
 @pytest.fixture
-def gateway(start_gateway: StartGateway, dns: Dns) -> Gateway:
+def dns(server: Dns) -> Iterator[Dns]:
+    """The DNS server; it may be made silent while the test runs."""
+    yield server
+    server.silent = False
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, server: Dns) -> Iterator[Gateway]:
     """One that asks that DNS server."""
-    return start_gateway({"apisix": {"dns_resolver": [dns.server], "resolver_timeout": 0.5}})
+    resolver = {"dns_resolver": [server.server], "resolver_timeout": 0.5}
+    gateway = Gateway(tmp_path_factory.mktemp("names"), {"apisix": resolver}).start()
+    yield gateway
+    assert gateway.stop() == 0
+    assert TRACEBACK not in gateway.log()
 
 
 @pytest.fixture
@@ -47,12 +59,12 @@ def test_a_name_of_this_machine(gateway: Gateway, scripted: StartScripted) -> No
 def test_a_new_address_is_used_after_the_ttl(
     gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
 ) -> None:
-    dns.names["svc.test"] = ["127.0.0.1"]
-    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+    dns.names["moving.test"] = ["127.0.0.1"]
+    prefix = gateway.route({"nodes": {f"moving.test:{twins[0].address[1]}": 1}})
     assert gateway.replies([prefix + "/x"] * 20)[0]["body"] == "one"
-    assert dns.asked("svc.test") == 1
+    assert dns.asked("moving.test") == 1
 
-    dns.names["svc.test"] = ["127.0.0.2"]
+    dns.names["moving.test"] = ["127.0.0.2"]
     assert gateway.reply(prefix + "/x")["body"] == "one"  # within the TTL
     time.sleep(1.1)
 
@@ -63,8 +75,8 @@ def test_a_new_address_is_used_after_the_ttl(
 def test_all_addresses_of_a_name_get_requests(
     gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
 ) -> None:
-    dns.names["svc.test"] = ["127.0.0.1", "127.0.0.2"]
-    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+    dns.names["both.test"] = ["127.0.0.1", "127.0.0.2"]
+    prefix = gateway.route({"nodes": {f"both.test:{twins[0].address[1]}": 1}})
 
     bodies = [reply["body"] for reply in gateway.replies([prefix + "/x"] * 20)]
 
@@ -74,9 +86,9 @@ def test_all_addresses_of_a_name_get_requests(
 def test_a_name_that_is_not_there_is_502(
     gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
 ) -> None:
-    dns.names["svc.test"] = ["127.0.0.1"]
+    dns.names["there.test"] = ["127.0.0.1"]
     port = twins[0].address[1]
-    prefix, good = (gateway.route({"nodes": {f"{name}.test:{port}": 1}}) for name in ("missing", "svc"))
+    prefix, good = (gateway.route({"nodes": {f"{name}.test:{port}": 1}}) for name in ("missing", "there"))
 
     before, missing, after = gateway.replies([good + "/x", prefix + "/x", good + "/x"])
 
@@ -98,7 +110,7 @@ def test_a_silent_dns_server_holds_nobody_else_up(
 ) -> None:
     dns.silent = True
     port = twins[0].address[1]
-    prefix = gateway.route({"nodes": {f"svc.test:{port}": 1}})
+    prefix = gateway.route({"nodes": {f"silent.test:{port}": 1}})
     other = gateway.route(twins[0])
     waiting = threading.Thread(target=gateway.reply, args=[prefix + "/x"])
     waiting.start()
@@ -116,8 +128,8 @@ def test_a_silent_dns_server_holds_nobody_else_up(
 def test_a_dns_server_that_fails_leaves_the_last_answer(
     gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
 ) -> None:
-    dns.names["svc.test"] = ["127.0.0.1"]
-    prefix = gateway.route({"nodes": {f"svc.test:{twins[0].address[1]}": 1}})
+    dns.names["failing.test"] = ["127.0.0.1"]
+    prefix = gateway.route({"nodes": {f"failing.test:{twins[0].address[1]}": 1}})
     assert gateway.reply(prefix + "/x")["body"] == "one"
 
     dns.silent = True

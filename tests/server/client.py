@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -65,6 +66,11 @@ class Client:
         """Close the connection."""
         self._socket.close()
 
+    def reset(self) -> None:
+        """Break the connection off."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     async def send(self, *pieces: bytes) -> None:
         """Send these, each in a segment of its own as far as that can be had.
 
@@ -87,17 +93,22 @@ class Client:
 
     async def answer(self) -> Answer:
         """The next response."""
+        line, *lines = (await self.head()).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
+        size = int(headers.get("content-length", "0"))
         async with asyncio.timeout(5):
-            while b"\r\n\r\n" not in self._unread:
-                assert await self._read(), "the connection ended before an answer"
-            head, _, self._unread = self._unread.partition(b"\r\n\r\n")
-            line, *lines = head.decode("latin-1").split("\r\n")
-            headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
-            size = int(headers.get("content-length", "0"))
             while len(self._unread) < size:
                 assert await self._read(), "the connection ended in an answer"
             body, self._unread = self._unread[:size], self._unread[size:]
         return Answer(int(line.split(" ")[1]), headers, body)
+
+    async def head(self) -> bytes:
+        """The head of the next response, without the empty line."""
+        async with asyncio.timeout(5):
+            while b"\r\n\r\n" not in self._unread:
+                assert await self._read(), "the connection ended before an answer"
+        head, _, self._unread = self._unread.partition(b"\r\n\r\n")
+        return head
 
     async def ask(self, *pieces: bytes) -> Answer:
         """The response to these."""
@@ -121,12 +132,11 @@ class Client:
         assert not self._unread, "the server said something"
         return more
 
-    async def has_answer(self) -> bool:
+    def has_answer(self) -> bool:
         """Whether the server has said something by now."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0):
-                await self._read()
-        return bool(self._unread)
+        with contextlib.suppress(BlockingIOError):
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        return False
 
 
 def get(path: str = "/", *lines: str) -> bytes:

@@ -114,8 +114,11 @@ async def answer_all(peer: Peer) -> None:
 class Server:
     """Runs `script` for every connection, and closes it then."""
 
-    def __init__(self, script: Script = answer_all, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script = answer_all, *, tls: ssl.SSLContext | None = None, ip: str = "127.0.0.1"
+    ) -> None:
         self.script = script
+        self.ip = ip
         self.peers: list[Peer] = []
         self.open = 0
         """Connections whose script still runs."""
@@ -130,7 +133,7 @@ class Server:
         return [request for peer in self.peers for request in peer.requests]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, self.ip, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -433,10 +433,6 @@ def test_early_answer_ends_the_upload(each_loop: asyncio.Runner) -> None:
     each_loop.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: a connection is reused while most of the last request's body still waits to be sent",
-)
 def test_early_answer_to_a_whole_body_leaves_no_connection_to_reuse(each_loop: asyncio.Runner) -> None:
     """The server has said all and reads no more of it: the next request would wait behind the rest."""
 
@@ -532,6 +528,18 @@ def test_keepalive_pool_of_the_resource_counts(each_loop: asyncio.Runner) -> Non
             for _ in range(4):
                 await upstream.send(request(), BLOCK)
             assert [len(peer.requests) for peer in server.peers] == [2, 2]
+
+    each_loop.run(main())
+
+
+def test_connections_that_may_not_be_idle_are_not_kept(each_loop: asyncio.Runner) -> None:
+    async def main() -> None:
+        async with Server() as server, Client.running() as client:
+            upstream = client.upstream([server.port], keepalive_pool={"idle_timeout": 0})
+            for number in (1, 2):
+                await upstream.send(request(), BLOCK)
+                await until(lambda: client.pools.open_connections() == 0)
+                assert len(server.peers) == number
 
     each_loop.run(main())
 

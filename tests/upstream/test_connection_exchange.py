@@ -290,9 +290,6 @@ def test_cancelled_waiter_whose_answer_came_leaves_the_connection_alone(runner: 
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: an answer that comes between cancel and abandon keeps its bytes of the budget"
-)
 def test_answer_that_nobody_takes_costs_nothing(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire(budget=12)

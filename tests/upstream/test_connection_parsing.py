@@ -273,9 +273,6 @@ def test_what_came_too_much_ends_the_connection(
         runner.run(main(streamed))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: the reason phrase of a second answer in the segment is added to the first's"
-)
 def test_second_answer_leaves_the_reason_alone(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire()
@@ -481,9 +478,6 @@ def test_coding_without_chunks_at_the_end_is_broken(runner: asyncio.Runner, codi
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a body under `Transfer-Encoding: gzip, chunked` is passed on as if plain"
-)
 def test_coding_inside_chunks_is_broken(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire()
@@ -525,9 +519,6 @@ def test_trailers_do_not_end_up_in_the_body_or_the_next_answer(runner: asyncio.R
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a header that `Connection` names is passed on; RFC 9110, section 7.6.1"
-)
 def test_headers_that_connection_names_are_dropped(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire()
@@ -539,9 +530,6 @@ def test_headers_that_connection_names_are_dropped(runner: asyncio.Runner) -> No
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: space after a header's value becomes part of it; RFC 9110, section 5.5"
-)
 def test_space_after_a_value_is_dropped(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire()
@@ -553,9 +541,6 @@ def test_space_after_a_value_is_dropped(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a status below 100 passes for an interim answer, so the exchange hangs"
-)
 def test_status_below_100_is_broken(runner: asyncio.Runner) -> None:
     async def main() -> None:
         wire = Wire()
@@ -615,9 +600,6 @@ def test_endless_header_in_one_piece_is_broken(runner: asyncio.Runner, name: byt
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a head over the limit passes if its end comes in the same segment"
-)
 @pytest.mark.parametrize("body", [b"h", b"hi"], ids=["part of the body", "whole"])
 def test_big_head_in_one_piece_is_broken(runner: asyncio.Runner, body: bytes) -> None:
     async def main() -> None:

@@ -242,9 +242,6 @@ def test_connections_that_close_make_room(each_loop: asyncio.Runner) -> None:
     each_loop.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: of connections that fall idle in one turn of the loop only one is closed"
-)
 def test_no_more_idle_than_max(each_loop: asyncio.Runner) -> None:
     async def main() -> None:
         async with Server() as server:
@@ -441,9 +438,6 @@ def test_who_comes_late_does_not_jump_the_queue(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: whose turn it is gets a connection that the server has closed already"
-)
 def test_stale_connection_is_nobody_s_turn(each_loop: asyncio.Runner) -> None:
     """The server closes after an answer without having said so: a POST on it would be lost."""
 
@@ -586,10 +580,6 @@ async def slow_loop() -> AsyncIterator[None]:
     await asyncio.wait([task])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: a connection that ends between its opening and its first use is counted as open for ever",
-)
 def test_connection_that_ends_at_once_is_not_counted_for_ever(each_loop: asyncio.Runner) -> None:
     async def main() -> None:
         with slamming_door() as port:

@@ -193,10 +193,6 @@ def test_setting_overrides_the_ttl(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: c-ares has a cache of its own, so `dns_resolver_valid` below the TTL asks nobody again",
-)
 def test_setting_below_the_ttl_sees_a_change(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with resolving(valid_s=5) as (resolver, nameserver):

@@ -22,42 +22,53 @@ PromptTarget = Callable[[I], R | Coroutine[Any, Any, R]]
 
 
 async def run(
-    items: Sequence[I | Ready[R]], target: "Target[I, R]", bounds: Bounds
+    items: Sequence[I | Ready[R]],
+    target: "Target[I, R] | PromptTarget[I, R]",
+    bounds: Bounds,
+    *,
+    own_tasks: bool = False,
 ) -> AsyncGenerator[Reply[R], None]:
     """Answer every item; replies come as they finish, each with its item's index.
 
     An item that has no answer at the deadline gets DeadlineExceeded, and is cancelled: what its
     target answers after that is dropped. Raises for no item's sake. Closing the iterator cancels
-    what still runs.
+    what still runs. `own_tasks`: targets are not ours, and may ask for their task before they suspend.
     """
     fresh: deque[int] = deque()
-    batch: Running[I, R] = Running(items, target, bounds, start, fresh)
+    starter = Starter() if own_tasks else None
+    batch: Running[I, R] = Running(items, target, bounds, starter or start, fresh=fresh)
     try:
         while True:
             while fresh:
                 index = fresh.popleft()
                 yield Reply(index, batch.take(index))
             if not batch.open:
-                return
+                break
             await batch.advance()
+        if starter is not None and starter.unused:
+            await starter.aclose()
     finally:
         batch.close()
 
 
 async def collect(
-    items: Sequence[I], target: "PromptTarget[I, R]", bounds: Bounds
+    items: Sequence[I | Ready[R]],
+    target: "PromptTarget[I, R]",
+    bounds: Bounds,
+    on_failure: Callable[[I, BatchwayError], R] | None = None,
 ) -> list[R | BatchwayError]:
     """Answer every item; the answers come all at once, in item order.
 
-    For the rest as `run`. An item that is answered on the spot costs little but its target. Code that is
-    not ours may be started this way: what it does before it first suspends, it does in its own task.
+    For the rest as `run` with `own_tasks`. An item answered on the spot costs little more than its target.
+    With `on_failure`, what that makes of an item and its error stands in place of the error.
     """
     starter = Starter()
-    batch: Running[I, R] = Running(items, target, bounds, starter)
+    batch: Running[I, R] = Running(items, target, bounds, starter, on_failure=on_failure)
     try:
         while batch.open:
             await batch.advance()
-        await starter.aclose()
+        if starter.unused:
+            await starter.aclose()
     finally:
         batch.close()
     return batch.results

@@ -40,8 +40,14 @@ class Bounds(Struct, frozen=True):
 class Running(Generic[I, R]):
     """One batch. `results` are the answers, in item order.
 
-    Who gives a `fresh` finds the indexes in there, in the order in which the answers come.
+    Who gives a `fresh` finds the indexes in there, in the order in which the answers come; who gives an
+    `on_failure` finds what that makes of an item and its error in place of the error.
     """
+
+    __slots__ = (
+        "_context", "_due", "_loop", "_on_failure", "_pristine", "_start", "_timer", "_waiter",
+        "concurrency", "fresh", "items", "next", "open", "results", "target", "tasks",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -49,13 +55,16 @@ class Running(Generic[I, R]):
         target: Callable[[I], Any],
         bounds: Bounds,
         start: Start,
+        *,
         fresh: deque[int] | None = None,
+        on_failure: Callable[[I, BatchwayError], R] | None = None,
     ) -> None:
         self.items = items
         self.target = target
         self.concurrency = bounds.concurrency
         self.results: list[R | BatchwayError] = [_OPEN] * len(items)
         self.fresh = fresh
+        self._on_failure = on_failure
         self.open = len(items)
         """How many items have no answer yet."""
         self.tasks: dict[int, asyncio.Task[None]] = {}
@@ -74,31 +83,30 @@ class Running(Generic[I, R]):
     async def advance(self) -> None:
         """Start items while there is room; if none was answered on the spot, wait until one is."""
         before = self.open
-        enough = self._loop.time() + SLICE_S
-        count = 4
-        while self._has_room():
-            self._context.run(self._start_some, count)
-            if self._context != self._pristine:
-                self._context = self._pristine.copy()
-            if self._has_room() and self._is_after(enough):
+        begun = self._loop.time()
+        count = 8
+        while self._context.run(self._start_some, count):
+            now = self._loop.time()
+            if now >= self._due:
+                self._expire()
+            if now - begun >= SLICE_S:
                 await asyncio.sleep(0)
                 return
-            # Slow ones are noticed at once, and quick ones hardly pay for the look at the clock.
-            count = min(count * 4, 256)
+            if now - begun < SLICE_S / 16:  # slow ones are looked at often, quick ones do not pay for it
+                count = min(count * 8, 256)
         if self.open == before:
             await self._wait()
 
-    def _has_room(self) -> bool:
-        return self.next < len(self.items) and len(self.tasks) < self.concurrency
-
-    def _start_some(self, count: int) -> None:
-        """Start `count` items, fewer if there is no room for more or one has changed the context."""
+    def _start_some(self, count: int) -> bool:
+        """Start `count` items, fewer if one has changed the context. Whether there are more, and room."""
         items, target, results, fresh = self.items, self.target, self.results, self.fresh
         context, pristine = self._context, self._pristine
         plain: type | None = None  # the class of an answer that is no awaitable
-        index, answered = self.next, 0
+        first, answered = self.next, 0
+        has_room = len(self.tasks) < self.concurrency
+        index = first - 1
         # Every nanosecond in here is one for each call of a JSON-RPC batch.
-        for index in range(index, min(index + count, len(items))):  # noqa: B020 - goes on from there
+        for index in range(first, min(first + count, len(items)) if has_room else first):
             item = items[index]
             if item.__class__ is Ready:
                 answer = item.result
@@ -112,6 +120,7 @@ class Running(Generic[I, R]):
                     self._begin(index, answer)
                     if len(self.tasks) < self.concurrency:
                         continue
+                    has_room = False
                     break
                 plain = answer.__class__
             results[index] = answer
@@ -119,22 +128,17 @@ class Running(Generic[I, R]):
             if fresh is not None:
                 fresh.append(index)
             if context != pristine:
+                self._context = pristine.copy()
                 break
         self.next = index + 1
         self.open -= answered
+        return has_room and self.next < len(items)
 
     def take(self, index: int) -> R | BatchwayError:
         """The answer of an item; it is not kept."""
         result = self.results[index]
         self.results[index] = _TAKEN
         return result
-
-    def _is_after(self, enough: float) -> bool:
-        """Whether to stop starting items for now, or for good."""
-        now = self._loop.time()
-        if now >= self._due:
-            self._expire()
-        return now >= enough
 
     def _begin(self, index: int, work: Awaitable[R]) -> None:
         task = self._start(self._finish(index, work), self._loop)
@@ -149,18 +153,20 @@ class Running(Generic[I, R]):
             result = await work
         except asyncio.CancelledError:
             self.tasks.pop(index, None)
-            self._settle(index, InternalError())  # heard by nobody when the batch is over
+            self._settle(index, self._failure(index, InternalError()))  # unheard when the batch is over
             raise
         except Exception as error:  # noqa: BLE001 - logged there, if it is no deliberate one
             result = self._failure(index, error)
         self.tasks.pop(index, None)
         self._settle(index, result)
 
-    def _failure(self, index: int, error: Exception) -> BatchwayError:
-        if isinstance(error, BatchwayError):
+    def _failure(self, index: int, error: Exception) -> R | BatchwayError:
+        if not isinstance(error, BatchwayError):
+            log.error("item failed", index=index, exc_info=error)
+            error = InternalError()
+        if self._on_failure is None:
             return error
-        log.error("item failed", index=index, exc_info=error)
-        return InternalError()
+        return self._on_failure(self.items[index], error)  # type: ignore[arg-type] # no Ready fails
 
     def _settle(self, index: int, result: R | BatchwayError) -> None:
         if self.results[index] is not _OPEN:  # its deadline reply has gone out already
@@ -178,7 +184,8 @@ class Running(Generic[I, R]):
         for index, result in enumerate(self.results):
             if result is _OPEN:
                 item = self.items[index]
-                self._settle(index, item.result if isinstance(item, Ready) else DeadlineExceeded())
+                late = DeadlineExceeded()
+                self._settle(index, item.result if isinstance(item, Ready) else self._failure(index, late))
         self._cancel()
 
     def _cancel(self) -> None:

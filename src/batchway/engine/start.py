@@ -30,7 +30,7 @@ else:
         """Run `work` up to where it first suspends; None if it came to its end before that."""
         context = copy_context()
         try:
-            awaited = context.run(work.send, None)
+            awaited = marked(context.run(work.send, None), awaited=False)
         except (StopIteration, asyncio.CancelledError):  # of its own accord: nobody has cancelled it yet
             return None
         begun = _begun(work, awaited)
@@ -52,7 +52,17 @@ else:
                     awaited = work.throw(error)
                 except StopIteration:
                     return
-        yield from _rest(work, awaited)
+        yield from _rest(work, marked(awaited))
+
+    def marked(future: Any, *, awaited: bool = True) -> Any:
+        """What work waits for, with the mark that it bears on its way from `await` to the task.
+
+        A task takes it off at once. We must as well, and put it on again for the task: other items may
+        wait for the same future meanwhile.
+        """
+        if asyncio.isfuture(future):
+            future._asyncio_future_blocking = awaited
+        return future
 
     @types.coroutine
     def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:

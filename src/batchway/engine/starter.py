@@ -20,6 +20,7 @@ if sys.version_info >= (3, 12):
         """Starts the items of one batch."""
 
         __slots__ = ()
+        unused = False
 
         def __call__(
             self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
@@ -31,15 +32,17 @@ if sys.version_info >= (3, 12):
             """Leave no task behind."""
 
 else:
+    from batchway.engine.start import marked
 
     class Starter:
         """Starts the items of one batch."""
 
-        __slots__ = ("_spare", "_unused")
+        __slots__ = ("_spare", "unused")
 
         def __init__(self) -> None:
             self._spare: _Spare | None = None
-            self._unused = False
+            self.unused = False
+            """Whether a task stands by, or stood, that nobody needed."""
 
         def __call__(
             self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
@@ -51,15 +54,14 @@ else:
             if spare.try_first_step(work, loop):
                 self._spare = None
                 return spare.task
-            self._unused = True
+            self.unused = True
             if spare.is_used_up():
                 self._spare = None
             return None
 
         async def aclose(self) -> None:
-            """Leave no task behind."""
-            if self._unused:
-                await asyncio.sleep(0)  # by then one that nobody needed has come to its end
+            """Leave no task behind: after one turn of the loop, an unused one has come to its end."""
+            await asyncio.sleep(0)
 
     class _Spare(Coroutine[Any, Any, None]):
         """A task that does not know yet what it is for. Without work it ends with its first step."""
@@ -80,7 +82,7 @@ else:
                 asyncio.tasks._leave_task(loop, outer)
             asyncio.tasks._enter_task(loop, self.task)
             try:
-                self._awaited = self._context.run(work.send, None)
+                self._awaited = marked(self._context.run(work.send, None), awaited=False)
             except (StopIteration, asyncio.CancelledError):  # of its own accord: nobody can have yet
                 return False
             finally:
@@ -102,7 +104,7 @@ else:
                 raise StopIteration
             if not self._has_begun:
                 self._has_begun = True
-                return self._awaited
+                return marked(self._awaited)
             return self._work.send(value)
 
         def throw(self, error: Any, *_: Any) -> Any:
@@ -113,7 +115,7 @@ else:
             if not self._has_begun:
                 self._has_begun = True
                 if self._awaited is not None and self._awaited.cancel():
-                    return self._awaited
+                    return marked(self._awaited)
             return self._work.throw(error)
 
         def close(self) -> None:

@@ -134,16 +134,16 @@ class Dialect:
         id = NULL_ID if call.id is NO_ID else call.id
         return Malformed(Error(INVALID_REQUEST, "Invalid Request", reason), id)
 
-    def failure(self, error: Error, id: Raw, encode: Encode) -> bytes:
-        """The response that tells of `error`."""
-        return encode(Failure(error, id))
+    def failure(self, error: Error, id: Raw) -> Struct:
+        """The response that tells of `error`, once it is encoded."""
+        return Failure(error, id)
 
-    def encode(self, responses: Iterable[bytes], *, single: bool) -> bytes | None:
-        """The body: of the responses, empty ones for notifications; None if there is nothing to say."""
-        joined = b",".join(filter(None, responses))
-        if single or not joined:
-            return joined or None
-        return b"[" + joined + b"]"
+    def encode(self, responses: Iterable[Any], encode: Encode, *, single: bool) -> bytes | None:
+        """The body: of the responses, None for each notification; None if there is nothing to say."""
+        said = list(filter(None, responses))
+        if not said:
+            return None
+        return encode(said[0] if single else said)
 
     def _examine(self, entry: Raw, max_depth: int) -> Call | Malformed:
         try:

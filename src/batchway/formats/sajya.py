@@ -66,14 +66,14 @@ class SajyaDialect(Dialect):
             return super().unfit(call, reason)
         return Malformed(_invalid({"params": [_PARAMS]}))
 
-    def failure(self, error: Error, id: Raw, encode: Encode) -> bytes:
+    def failure(self, error: Error, id: Raw) -> Struct:
         """The response that tells of `error`; `data` is always there."""
         data = None if error.data is UNSET else error.data
-        return encode(Failure(id, Error(error.code, error.message, data)))
+        return Failure(id, Error(error.code, error.message, data))
 
-    def encode(self, responses: Iterable[bytes], *, single: bool) -> bytes | None:
+    def encode(self, responses: Iterable[Any], encode: Encode, *, single: bool) -> bytes | None:
         """The body; notifications alone are answered with an empty one of their kind."""
-        return super().encode(responses, single=single) or (b"{}" if single else b"[]")
+        return super().encode(responses, encode, single=single) or (b"{}" if single else b"[]")
 
 
 def _invalid(wrong: dict[str, list[str]]) -> Error:

@@ -109,19 +109,16 @@ def _real_ip(headers: Headers, trust: Trust) -> str | None:
 
     Of a list the last address counts, or with `real_ip_recursive` the last that is not itself trusted.
     """
-    value = headers.get(trust.real_ip_header)
-    if value is None:
-        return None
-    named = [one.strip() for one in value.decode("latin-1").split(",")]
-    addresses = [one for one in named if _is_address(one)]
-    if len(addresses) != len(named):
-        return None
-    if trust.real_ip_recursive:
-        for address in reversed(addresses):
-            if not _within(address, trust.real_ip_from):
-                return address
-        return addresses[0]
-    return addresses[-1]
+    values = [value for name, value in headers.pairs if name == trust.real_ip_header]
+    named = [one.strip() for one in b",".join(values).decode("latin-1").split(",")]
+    found = None
+    for address in reversed(named):  # what stands further left, only those further right vouch for
+        if not _is_address(address):
+            break
+        found = address
+        if not trust.real_ip_recursive or not _within(address, trust.real_ip_from):
+            break
+    return found
 
 
 def _is_address(text: str) -> bool:

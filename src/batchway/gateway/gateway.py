@@ -192,8 +192,8 @@ class Gateway:
 
 
 def _host_name(raw: bytes) -> str:
-    """The host of a Host header: in lower case, without the port."""
+    """The host of a Host header: in lower case, without the port and the root's dot."""
     host = raw.decode("latin-1").lower()
-    if host.endswith("]") or ":" not in host:
-        return host
-    return host.rpartition(":")[0]
+    if not host.endswith("]") and ":" in host:
+        host = host.rpartition(":")[0]
+    return host.removesuffix(".")

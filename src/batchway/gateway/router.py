@@ -52,6 +52,9 @@ class PrefixTree(Generic[V]):
     def __init__(self) -> None:
         self._root: _Node[V] = _Node("")
 
+    def __bool__(self) -> bool:
+        return bool(self._root.children) or self._root.value is not None
+
     def get(self, key: str) -> V | None:
         """The value kept under exactly that key."""
         node, rest = self._root, key
@@ -126,6 +129,9 @@ class _Paths(Generic[M]):
         self.exact: dict[str, list[M]] = {}
         self.prefixes: PrefixTree[list[M]] = PrefixTree()
 
+    def __bool__(self) -> bool:
+        return bool(self.exact or self.prefixes)
+
     def add(self, uri: str, route: M) -> None:
         routes = self._at(uri)
         routes.append(route)
@@ -181,9 +187,19 @@ class Router(Generic[M]):
     def remove(self, route_id: str) -> None:
         """Forget a route, if it is there."""
         route = self._routes.pop(route_id, None)
-        if route is not None:
-            for paths, uri in self._places(route):
-                paths.remove(uri, route)
+        if route is None:
+            return
+        for paths, uri in self._places(route):
+            paths.remove(uri, route)
+        for host in {host.lower() for host in route.host_list}:
+            if not self._host(host):
+                self._forget_host(host)
+
+    def _forget_host(self, host: str) -> None:
+        if host.startswith("*"):
+            self._wildcards.remove(host[:0:-1])
+        else:
+            del self._hosts[host]
 
     def _places(self, route: M) -> Iterator[tuple[_Paths[M], str]]:
         hosts = [self._host(host.lower()) for host in route.host_list] or [self._any]

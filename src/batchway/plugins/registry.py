@@ -26,7 +26,9 @@ class Registry:
         self.plugins = {name: PLUGINS[name] for name in names}
         attributes = attributes or {}
         self._attributes = {
-            name: decode(attributes.get(name) or {}, plugin.Attributes, f"plugin_attr.{name}")
+            name: decode(
+                attributes.get(name) or {}, plugin.Attributes, f"plugin_attr.{name}", show_values=False
+            )
             for name, plugin in self.plugins.items()
         }
 

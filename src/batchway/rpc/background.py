@@ -90,4 +90,3 @@ class Background:
             await asyncio.wait(late, timeout=STOP_S)
         if late or dropped:
             log.warning("background work given up", cancelled=len(late), not_begun=dropped)
-

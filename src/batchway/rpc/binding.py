@@ -44,6 +44,7 @@ class Binder:
     ) -> None:
         """Raises ConfigError naming a parameter whose type JSON cannot become."""
         self.parameters = parameters
+        self.sent = sent
         self._single = [one for one in sent if one.kind not in (REST, MORE)]
         self._positional = [one for one in self._single if one.kind in POSITIONAL]
         self._rest = next((one for one in sent if one.kind is REST), None)

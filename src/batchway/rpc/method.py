@@ -50,6 +50,8 @@ class Method:
     ) -> None:
         """Raises ConfigError if the function is none that could be called from JSON."""
         self.name = name
+        self.procedure: str | None = None
+        """The name of the procedure that it is of."""
         self.function = function
         self.options = options
         self.weight = options.weight
@@ -71,8 +73,6 @@ class Method:
         except ConfigError as error:
             message = f"{name}: {error.message}"
             raise ConfigError(message) from None
-        self.decode = self.binder.decode
-        self.named = self.binder.named
         self._threads = tools.threads
         self._middleware = tuple(middleware)
         timeout_s = tools.call_timeout_s if options.timeout is None else options.timeout

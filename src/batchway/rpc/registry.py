@@ -7,6 +7,7 @@ from batchway.errors import ConfigError
 from batchway.rpc.context import Middleware
 from batchway.rpc.method import Method, ProxyMethod, Tools
 from batchway.rpc.procedure import Options, Procedure, Proxy, marked_methods
+from batchway.rpc.prompt import Prompt
 
 RESERVED = "rpc."
 """Names that begin so are for extensions of the protocol. Source: JSON-RPC 2.0, section 4."""
@@ -20,6 +21,9 @@ class Registry:
             message = "delimiter: expected one or more characters"
             raise ConfigError(message)
         self.methods: dict[str, Method] = {}
+        self.prompts: dict[str, Prompt] = {}
+        """Those of the methods that have their results on the spot."""
+        self.procedures: dict[str, Procedure] = {}
         self._proxies: dict[str, Proxy] = {}
         self._delimiter = delimiter
         self._middleware = tuple(middleware)
@@ -31,7 +35,8 @@ class Registry:
     def add_procedure(self, procedure: Procedure) -> None:
         """Add all methods of a procedure that may be called. Raises ConfigError."""
         for name, function, options in marked_methods(procedure):
-            self.add(f"{procedure.name}{self._delimiter}{name}", function, options, procedure.middleware)
+            self.add(f"{procedure.name}{self._delimiter}{name}", function, options, procedure)
+        self.procedures[procedure.name] = procedure
         if isinstance(procedure, Proxy):
             _check_name(procedure.name + self._delimiter)
             if procedure.name in self._proxies:
@@ -44,7 +49,7 @@ class Registry:
         name: str,
         function: Callable[..., Any],
         options: Options,
-        middleware: Sequence[Middleware] = (),
+        procedure: Procedure | None = None,
         *,
         reserved: bool = False,
     ) -> None:
@@ -54,8 +59,14 @@ class Registry:
         if name in self.methods:
             message = f"{name}: there are two methods of that name"
             raise ConfigError(message)
-        whole = (*self._middleware, *middleware, *options.middleware)
-        self.methods[name] = Method(name, function, options, whole, self._tools)
+        own = () if procedure is None else procedure.middleware
+        middleware = (*self._middleware, *own, *options.middleware)
+        method = Method(name, function, options, middleware, self._tools)
+        method.procedure = None if procedure is None else procedure.name
+        self.methods[name] = method
+        if method.is_prompt:
+            binder = method.binder
+            self.prompts[name] = (binder.decode, binder.named, function, method.is_async)
 
     def find_proxy(self, name: str) -> ProxyMethod | None:
         """The proxy for a name that no method has. The last delimiter ends the name of the procedure."""

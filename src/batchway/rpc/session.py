@@ -1,25 +1,21 @@
 """One batch on its way through an app: its calls as items for the engine, their results as responses."""
 
 import asyncio
-import secrets
-import traceback
-import types
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
-import msgspec
-import structlog
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from batchway.engine import Bounds, collect
-from batchway.errors import BatchwayError, DeadlineExceeded
+from batchway.engine import Bounds, collect, run
+from batchway.errors import BatchwayError
 from batchway.formats.jsonrpc import NO_ID, NULL_ID, Batch, Call, Dialect, Encode, Malformed
-from batchway.model import Ready
+from batchway.model import Ready, Reply
+from batchway.rpc import prompt
 from batchway.rpc.background import Background, Job
 from batchway.rpc.context import Context, Middleware
 from batchway.rpc.errors import (
-    BatchTimedOut,
-    InternalError,
+    InvalidParams,
     MethodNotFound,
     ResponseTooLarge,
     RpcError,
@@ -27,14 +23,12 @@ from batchway.rpc.errors import (
     Unfit,
 )
 from batchway.rpc.method import Method, ProxyMethod, around, read_params
+from batchway.rpc.prompt import Response, Started
 from batchway.rpc.registry import Registry
 from batchway.rpc.settings import RpcLimits
+from batchway.rpc.teller import Teller
 
-Item = Call | Malformed | Ready[bytes]
-
-_SMALL = 4096  # bytes: responses up to this size are counted when all are there
-
-log = structlog.get_logger(__name__)
+Send = Callable[[bytes], Awaitable[None]]
 
 
 class Service(Struct, frozen=True):
@@ -47,8 +41,8 @@ class Service(Struct, frozen=True):
     background: Background
     middleware: Sequence[Middleware]
     """Around each batch."""
-    sequential: bool
-    debug: bool
+    bounds: Bounds
+    teller: Teller
 
 
 class Session:
@@ -59,22 +53,25 @@ class Session:
         self._service = service
         self._batch = batch
         self._caller = caller
-        self._methods = service.registry.methods
-        self._dialect = service.dialect
-        self._answer = service.dialect.answer
-        self._encode = service.encode
-        self._guarded = bool(caller.middleware)
-        self._drive = _driver()
+        self._teller = service.teller
         self._spent = 0
         self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """The caller with this batch."""
+        if self._context is None:
+            deadline = asyncio.get_running_loop().time() + self._service.limits.timeout_s
+            self._context = self._caller.of_batch(self._batch.entries, deadline)
+        return self._context
 
     # --- the batch
 
     async def answer(self) -> bytes | None:
-        """The response body. Cancelled, it cancels the calls."""
+        """The response body, None if there is nothing to say. Cancelled, it cancels the calls."""
         if not self._service.middleware:
-            return self._whole(await self._collect())
-        found: list[list[bytes | BatchwayError]] = []
+            return self._body(await self._collect())
+        found: list[list[Any]] = []
 
         async def innermost(_: Context) -> None:
             found.append(await self._collect())
@@ -82,6 +79,176 @@ class Session:
         try:
             await around(self._service.middleware, self.context, innermost)()
             (responses,) = found
-        except Exception as error:  # noqa: BLE001 - told as every other, and logged there
-            return self._refuse(error)
-        return self._whole(responses)
+        except Exception as error:  # noqa: BLE001 - told as a call's own, and logged there
+            return self._refusal(error)
+        return self._body(responses)
+
+    async def _collect(self) -> list[Any]:
+        return await collect(self._items(), self._target(), self._service.bounds, self._teller.tell)
+
+    async def stream(self, send: Send) -> None:
+        """Send each response as soon as it is there. What `send` raises cancels the calls."""
+        lost: list[Exception] = []
+
+        async def send_one(response: bytes) -> None:
+            try:
+                await send(response)
+            except Exception as error:
+                lost.append(error)
+                raise
+
+        async def innermost(_: Context) -> None:
+            await self._run_all(send_one)
+
+        try:
+            await around(self._service.middleware, self.context, innermost)()
+        except Exception as error:
+            if lost:
+                raise
+            refusal = self._refusal(error)
+            if refusal is not None:
+                await send(refusal)
+
+    async def _run_all(self, send: Send) -> None:
+        replies: AsyncGenerator[Reply[Response], None]
+        replies = run(self._items(), self._target(), self._service.bounds, own_tasks=True)
+        async with aclosing(replies):
+            async for reply in replies:
+                entry, found = self._batch.entries[reply.index], reply.result
+                if isinstance(found, BatchwayError):
+                    found = self._teller.tell(entry, found)
+                if found is not None:
+                    await send(bytes(self._encoded(entry, found)))
+
+    def _items(self) -> Sequence[Any]:
+        """The entries; those that `max_weight` leaves no room for are answered already."""
+        room = self._service.limits.max_weight
+        if room is None:
+            return self._batch.entries
+        items: list[Any] = []
+        for entry in self._batch.entries:
+            method = self._find(entry)
+            weight = 1 if method is None else method.weight
+            if weight <= room:
+                room -= weight
+                items.append(entry)
+            else:
+                items.append(Ready(self._teller.tell(entry, TooHeavy())))
+        return items
+
+    def _body(self, responses: Sequence[Response]) -> bytes | None:
+        dialect, single = self._service.dialect, self._batch.single
+        body: bytes | None = b""
+        try:
+            body = dialect.encode(responses, self._service.encode, single=single)
+            is_whole = body is None or len(body) <= self._service.limits.max_response_bytes
+        except ValueError:  # an integer of more digits than Python writes
+            is_whole = False
+        if is_whole:
+            return body
+        self._spent = 0
+        fitting = [
+            found if found is None else self._encoded(entry, found)
+            for entry, found in zip(self._batch.entries, responses, strict=True)
+        ]
+        return dialect.encode(fitting, self._service.encode, single=single)
+
+    def _refusal(self, error: Exception) -> bytes | None:
+        """The body for a batch that failed whole: one error, unless nobody waits for any answer."""
+        entries, single = self._batch.entries, self._batch.single
+        if not isinstance(error, RpcError):
+            error = self._teller.internal_error(error, "")
+        waiting = [entry for entry in entries if entry.id is not NO_ID]
+        responses = []
+        if waiting:
+            responses = [self._teller.failure(error.error, waiting[0].id if single else NULL_ID)]
+        return self._service.dialect.encode(responses, self._service.encode, single=single or bool(waiting))
+
+    # --- its calls
+
+    def _target(self) -> Callable[[Call], Started]:
+        """What starts the calls. Not kept, as it keeps the session."""
+        return prompt.target(
+            {} if self._caller.middleware else self._service.registry.prompts,
+            self._service.encode,
+            self._service.dialect.answer,
+            otherwise=self._start,
+            failed=self._failed,
+            large=self._large,
+        )
+
+    def _find(self, entry: Call | Malformed) -> Method | ProxyMethod | None:
+        if entry.method is None:
+            return None
+        registry = self._service.registry
+        return registry.methods.get(entry.method) or registry.find_proxy(entry.method)
+
+    def _start(self, entry: Call | Malformed) -> Started:
+        """The response to an entry that is no prompt call, or what has yet to run for it."""
+        if isinstance(entry, Malformed):
+            return self._teller.tell(entry, Unfit())
+        method = self._find(entry)
+        if method is not None:
+            return self._run(method, entry)
+        try:
+            read_params(entry.params)
+        except Unfit as error:
+            return self._teller.tell(entry, error)
+        return self._teller.tell(entry, MethodNotFound())
+
+    async def _run(self, method: Method | ProxyMethod, call: Call) -> Response:
+        background = self._service.background
+        context = self.context.of_call(call, method.weight, background)
+        try:
+            result = await method.run(context)
+            response = None if call.id is NO_ID else self._respond(call, result)
+        except Exception as error:  # noqa: BLE001 - told to the client or to the log
+            background.forget(context.jobs)
+            return self._teller.tell(call, error, method.name)
+        except BaseException:
+            background.forget(context.jobs)
+            raise
+        self.jobs += context.jobs
+        return response
+
+    def _failed(self, call: Call, error: BaseException | None) -> Response:
+        """The response to a prompt call that failed; if there is no error, its params are wrong."""
+        if error is None:
+            try:
+                self._service.registry.methods[call.method].binder.take_apart(call.params)
+                error = InvalidParams()
+            except (InvalidParams, Unfit) as found:
+                error = found
+        return self._teller.tell(call, error, call.method)
+
+    # --- their responses
+
+    def _respond(self, call: Call, result: Any) -> Response:
+        encoded = Raw(self._service.encode(result))
+        if len(encoded) > prompt.SMALL:
+            return self._large(call, encoded)
+        return self._service.dialect.answer(encoded, call.id)
+
+    def _large(self, call: Call, result: Raw) -> Response:
+        """The response with a result, if there is room for it."""
+        if self._spend(len(result)):
+            return self._service.dialect.answer(result, call.id)
+        return self._teller.tell(call, ResponseTooLarge())
+
+    def _encoded(self, entry: Call | Malformed, response: Struct | Raw) -> Raw:
+        """The bytes of a response, or of what is said where there is no room for it."""
+        try:
+            encoded = Raw(self._service.encode(response))
+            if self._spend(len(encoded)):
+                return encoded
+            told = self._teller.tell(entry, ResponseTooLarge())
+        except ValueError as error:
+            told = self._teller.tell(entry, error)
+        return encoded if told is None else told
+
+    def _spend(self, size: int) -> bool:
+        limits = self._service.limits
+        if size > limits.max_reply_bytes or size > limits.max_response_bytes - self._spent:
+            return False
+        self._spent += size
+        return True

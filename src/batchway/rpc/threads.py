@@ -41,7 +41,7 @@ class Threads:
         except RuntimeError:  # a thread that has outlived its loop
             self._slots.release()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the threads, once their functions have."""
         executor, self._executor = self._executor, None
         if executor is not None:

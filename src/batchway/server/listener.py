@@ -43,6 +43,8 @@ def bind(address: Address) -> socket.socket:
 
 
 def _why(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "that is no address"
     match error.errno:
         case errno.EADDRINUSE:
             return "the port is already in use"

@@ -34,16 +34,7 @@ class _Trailers(list[tuple[bytes, bytes]]):
 
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """`data`, which begins in a request's head, with the head's Upgrade made a header that is dropped.
-
-    We speak nothing else, so it means nothing (RFC 9110, section 7.8). But the parser would stop there,
-    and clients that ask for HTTP/2 in this way send whole requests behind it.
-    """
-    head, blank, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"\r\nkeep-alive:", head) + blank + rest
+_SPACES = frozenset({b" ", b"\t"})
 
 
 class Bounds:
@@ -83,6 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._begun = 0
+        self._before = b""  # the last bytes of a head that is not whole
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._in_body = False
         self._has_grown = False
@@ -97,8 +89,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer with the connection."""
+        """Forget the timer; what works on a request that is not whole must not go on for long."""
         self._expect_nothing()
+        if self._in_body and self._work is not None:
+            self.loop.call_later(_LOOK_S, self._work.cancel)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -107,24 +101,47 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         was_in_body, begun = self._in_body, self._begun
         if not was_in_body and (b"pgrade:" in data or b"PGRADE:" in data):
-            data = _without_upgrade(data)
+            data = self._without_upgrade(data)
         super().data_received(data)
         if self._in_head:
-            if not was_in_body and self._begun <= begun + 1:  # else some of it belongs to others
-                self._head_bytes += len(data)
-            if self._head_bytes > self.bounds.limits.max_header_bytes:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large")
-            elif self._timer is None:
-                self._expect(HEAD_TIMEOUT_S)
+            self._before = (self._before + data)[-3:]
+            # Else some of it belongs to other requests.
+            self._count_head(0 if was_in_body or self._begun > begun + 1 else len(data))
         elif self._in_body:
-            self._heard_at = self.loop.time()
-            if self._timer is None:
-                self._expect(_LOOK_S)
-            self._idle_bytes = 0 if self._has_grown else self._idle_bytes + len(data)
-            self._has_grown = False
-            if self._idle_bytes > self.bounds.limits.max_header_bytes:  # trailers, chunk extensions
-                self._refusal = (HTTPStatus.BAD_REQUEST, "the body does not end")
-                self.transport.close()
+            self._count_body(len(data))
+        elif self.timeout_keep_alive_task is None and self._timer is None and self._is_idle():
+            self._expect(self.timeout_keep_alive)  # what came was an empty line, say
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self.bounds.limits.max_header_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large")
+        elif self._timer is None:
+            self._expect(HEAD_TIMEOUT_S)
+
+    def _count_body(self, size: int) -> None:
+        self._heard_at = self.loop.time()
+        if self._timer is None:
+            self._expect(_LOOK_S)
+        self._idle_bytes = 0 if self._has_grown else self._idle_bytes + size
+        self._has_grown = False
+        if self._idle_bytes > self.bounds.limits.max_header_bytes:  # trailers, chunk extensions
+            self._refusal = (HTTPStatus.BAD_REQUEST, "the body does not end")
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete
+
+    def _without_upgrade(self, data: bytes) -> bytes:
+        """`data`, which begins in a request's head, with an Upgrade in there made a header that is dropped.
+
+        We speak nothing else, so it means nothing (RFC 9110, section 7.8). But the parser would stop
+        there, and clients that ask for HTTP/2 in this way send whole requests behind it. An Upgrade that
+        this does not find, since it comes in pieces, is refused.
+        """
+        blank = (self._before + data).find(b"\r\n\r\n")
+        end = len(data) if blank < 0 else max(0, blank - len(self._before))
+        return _UPGRADE.sub(b"\r\nkeep-alive:", data[:end]) + data[end:]
 
     # --- callbacks of the parser
 
@@ -137,8 +154,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head, then start the app."""
+        if self._refusal is not None:  # it came right behind one that was refused
+            return
         self._in_head = False
         self._in_body = True
+        self._before = b""
         self._idle_bytes = 0
         self._expect_nothing()
         problem = self._problem()
@@ -169,16 +189,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # The parser would take this request's body for the next request.
             return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
-            return HTTPStatus.BAD_REQUEST, "the only transfer coding that is understood is chunked"
+        size, hosts = len(self.url), 0
+        for index, (name, value) in enumerate(self.headers):
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                return HTTPStatus.BAD_REQUEST, "the only transfer coding that is understood is chunked"
+            if value[-1:] in _SPACES:  # RFC 9110, section 5.5: no part of the value
+                self.headers[index] = (name, value.rstrip(b" \t"))
+        return self._problem_of(size, hosts)
+
+    def _problem_of(self, size: int, hosts: int) -> tuple[HTTPStatus, str] | None:
         limits = self.bounds.limits
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if len(self.headers) > limits.max_header_count:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request has too many headers"
         if size > limits.max_header_bytes:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request headers are too large"
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             # RFC 9112, section 3.2
             return HTTPStatus.BAD_REQUEST, "exactly one Host header is expected"

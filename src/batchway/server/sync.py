@@ -1,7 +1,6 @@
 """Keeps the gateway as the store says: all of it at the start, then write by write."""
 
 import asyncio
-from contextlib import suppress
 
 import msgspec
 import structlog
@@ -24,23 +23,35 @@ class Sync:
     def __init__(self, store: Store, gateway: Gateway) -> None:
         self._store = store
         self._gateway = gateway
-        self._known: set[str] = set()
+        #: the revision of each key that the gateway has
+        self._known: dict[str, int] = {}
+        #: and of what was deleted while a load is under way
+        self._gone: dict[str, int] = {}
+        self._loads = 0
         self._revision = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._again = False
 
     async def load(self) -> None:
-        """Apply everything that is there now."""
-        listing = await self._store.list("")
-        # Upstreams before routes, so that no route is ever without its own.
-        entries = sorted(listing.entries, key=lambda entry: entry.key.startswith("/routes/"))
-        for count, entry in enumerate(entries):
-            self._put(entry)
-            if count % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
-        for key in self._known - {entry.key for entry in entries}:
-            self._remove(key)
-        self._advance(listing.revision)
+        """Apply everything that is there now, but nothing older than what `follow` applies meanwhile."""
+        self._loads += 1
+        try:
+            listing = await self._store.list("")
+            # Upstreams before routes, so that no route is ever without its own.
+            entries = sorted(listing.entries, key=lambda entry: entry.key.startswith("/routes/"))
+            for count, entry in enumerate(entries):
+                known = max(self._known.get(entry.key, 0), self._gone.get(entry.key, 0))
+                if known <= entry.mod_revision:
+                    self._put(entry)
+                if count % _AT_ONCE == _AT_ONCE - 1:
+                    await asyncio.sleep(0)
+            for key in self._known.keys() - {entry.key for entry in entries}:
+                if self._known[key] <= listing.revision:
+                    self._remove(key)
+            self._advance(listing.revision)
+        finally:
+            self._loads -= 1
+            if not self._loads:
+                self._gone.clear()
 
     async def follow(self) -> None:
         """Apply writes as they come, until cancelled or the store is closed."""
@@ -51,11 +62,20 @@ class Sync:
                 return
             except Compacted:
                 log.info("behind the store: reading all of it again")
-                with suppress(StoreError):
-                    await self.load()
+                if not await self._reload():
+                    await asyncio.sleep(_RETRY_S)
             except StoreError as error:
                 log.warning("cannot follow the store", error=error.message)
                 await asyncio.sleep(_RETRY_S)
+
+    async def _reload(self) -> bool:
+        """Whether the store could be read."""
+        try:
+            await self.load()
+        except StoreError as error:
+            log.warning("cannot read the store", error=error.message)
+            return False
+        return True
 
     async def applied(self, revision: int) -> None:
         """Return once the gateway has what `revision` wrote."""
@@ -76,15 +96,19 @@ class Sync:
         self._waiting = still
 
     def _apply(self, event: Event) -> None:
+        if event.revision <= self._revision:  # a load has seen to it already
+            return
         if event.entry is not None:
             self._put(event.entry)
         else:
             self._remove(event.key)
+            if self._loads:
+                self._gone[event.key] = event.revision
         self._advance(event.revision)
 
     def _put(self, entry: Entry) -> None:
         kind, name = _split(entry.key)
-        self._known.add(entry.key)
+        self._known[entry.key] = entry.mod_revision
         gateway = self._gateway
         try:
             document = msgspec.json.decode(entry.value)
@@ -97,13 +121,13 @@ class Sync:
                     gateway.put_metadata(name, gateway.registry.check_metadata(name, document))
                 case _:
                     log.warning("unknown resource in the store", key=entry.key)
-        except (InvalidResource, msgspec.DecodeError) as error:
+        except (InvalidResource, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             # Serving half of what it says, say without its authentication, would be worse.
             log.error("stored resource is not served", key=entry.key, error=str(error))
             self._remove(entry.key)
 
     def _remove(self, key: str) -> None:
-        self._known.discard(key)
+        self._known.pop(key, None)
         kind, name = _split(key)
         match kind:
             case "routes":

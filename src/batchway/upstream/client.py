@@ -95,7 +95,7 @@ class UpstreamClient:
         rewrites_host = upstream.pass_host == "rewrite"  # noqa: S105 - no password
         rewritten = upstream.upstream_host if rewrites_host else None
         self._host = rewritten.encode() if rewritten else None
-        self._server_name = rewritten
+        self._server_name = _without_port(rewritten) if rewritten else None
 
     async def send(self, request: Request, block: bytes, times: Timeout | None = None) -> Response:
         """The upstream's answer to `request`, whose headers `block` has as they go on the wire.
@@ -184,6 +184,14 @@ class UpstreamClient:
         name = f"[{node.host}]" if ":" in node.host else node.host
         default_port = 443 if self._tls else 80
         return (name if node.port == default_port else f"{name}:{node.port}").encode()
+
+
+def _without_port(host: str) -> str:
+    """`example.com` for `example.com:8443`, `::1` for `[::1]:8443`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() and ":" not in name else host
 
 
 class _Retryable(Exception):

@@ -25,6 +25,7 @@ _MEANINGS |= {
     b"transfer-encoding": _CODED,
     b"connection": _NOMINATES,
 }
+_SPACES = frozenset({b" ", b"\t"})
 _NAMES_NO_HEADER = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 # By name as it was spelled: upstreams spell few names, and each the same way every time.
 _spelled: dict[bytes, int] = {}
@@ -310,10 +311,16 @@ class Connection(asyncio.Protocol):
             # The old one still expects the body that a HEAD's answer speaks of.
             self._parser = httptools.HttpResponseParser(self)
         # A request that is still being written cannot be followed by another.
-        reusable = not (self._close_after or self._excess or self._uploading or self._closed)
+        reusable = not (
+            self._close_after
+            or self._excess
+            or self._uploading
+            or self._closed
+            or self.transport.get_write_buffer_size()
+        )
         if not reusable and not self._closed:
             self._closed = True
-            self.transport.close()
+            self.transport.abort()  # what of the request is still unsent is wanted by nobody
         self._uploading = False
         self._owner.free(self, reusable=reusable)
 
@@ -329,6 +336,8 @@ class Connection(asyncio.Protocol):
         if not future.done():
             reason = self._reason.decode("latin-1") or REASONS.get(self._status, "")
             future.set_result(Response(self._status, reason, self._headers, body))
+        elif self._budget is not None:  # cancelled: nobody will have these bytes
+            self._budget.give_back(self._received)
 
     # --- callbacks of the parser
 
@@ -337,7 +346,8 @@ class Connection(asyncio.Protocol):
             self._excess = True
 
     def on_status(self, status: bytes) -> None:
-        self._reason += status
+        if not self._complete:
+            self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_done:  # a trailer: read and dropped, as APISIX does
@@ -346,13 +356,23 @@ class Connection(asyncio.Protocol):
         if meaning is None:
             meaning = _meaning(name)
         if meaning:
-            if meaning == _NOMINATES and value not in _NAMES_NO_HEADER:
-                self._nominated += (value,)
-            elif meaning in (_LENGTH, _CODED):
-                self._has_length = True
+            self._heed(meaning, value)
             if meaning != _LENGTH:
                 return
+        if value[-1:] in _SPACES:  # RFC 9110, section 5.5: no part of the value; llhttp leaves it there
+            value = value.rstrip(b" \t")
         self._headers.append((name, value))
+
+    def _heed(self, meaning: int, value: bytes) -> None:
+        """Take note of a header that is about the connection or the body's end."""
+        if meaning == _NOMINATES and value not in _NAMES_NO_HEADER:
+            self._nominated += (value,)
+        elif meaning == _LENGTH:
+            self._has_length = True
+        elif meaning == _CODED:
+            self._has_length = True
+            if value.strip().lower() != b"chunked":
+                self._failure = UpstreamBroken("the upstream's transfer coding is not understood")
 
     def on_headers_complete(self) -> None:
         if self._complete:
@@ -362,6 +382,8 @@ class Connection(asyncio.Protocol):
         if status < 200:  # RFC 9110, section 15.2: any number of interim answers may come first
             if status == 101:
                 self._failure = UpstreamBroken("the upstream switched protocols unasked")
+            elif status < 100:
+                self._failure = UpstreamBroken("the upstream's status is none that HTTP has")
             return
         self._status = status
         self._head_done = True

@@ -166,7 +166,7 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             message = f"the upstream's certificate is not valid: {error.verify_message}"
             raise UpstreamRefused(message) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that TLS cannot ask for
             message = "the upstream cannot be connected to"
             raise UpstreamRefused(message) from error
         return connection

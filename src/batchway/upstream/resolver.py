@@ -45,7 +45,6 @@ class Resolver:
         self._timeout_s = timeout_s
         self._answers: dict[str, _Answer] = {}
         self._pending: dict[str, asyncio.Task[_Answer]] = {}
-        self._dns: aiodns.DNSResolver | None = None
         self._loop = asyncio.get_running_loop()
 
     def known(self, host: str) -> str | None:
@@ -92,10 +91,13 @@ class Resolver:
 
     async def _ask(self, host: str) -> tuple[tuple[str, ...], float]:
         """The addresses, IPv4 if there are any, as APISIX prefers them; and their TTL in seconds."""
-        if self._dns is None:
-            self._dns = aiodns.DNSResolver(self._nameservers, timeout=self._timeout_s / 2, tries=2)
-        async with asyncio.timeout(self._timeout_s):
-            result = await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+        # One channel a look-up: c-ares keeps answers for itself, and reads resolv.conf only once.
+        dns = aiodns.DNSResolver(self._nameservers, timeout=self._timeout_s / 2, tries=2)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result = await dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+        finally:
+            await dns.close()
         nodes = [node for node in result.nodes if node.family == socket.AF_INET] or result.nodes
         addresses = tuple(dict.fromkeys(_text(node.addr[0]) for node in nodes))
         return addresses, float(min((node.ttl for node in nodes), default=0))
@@ -109,8 +111,6 @@ class Resolver:
         """Stop what is being looked up."""
         for lookup in list(self._pending.values()):
             lookup.cancel()
-        if self._dns is not None:
-            await self._dns.close()
 
 
 def is_address(host: str) -> bool:

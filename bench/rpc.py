@@ -1,0 +1,204 @@
+"""JSON-RPC in process, bytes in to bytes out: batchway beside other servers and a hand-written loop.
+
+    python bench/rpc.py [--calls 100] [--rounds 30] [--json]
+
+All run in turns in the same process, each with the same method: two integers in, their sum out. The time of
+each is the best of its rounds, as what else the machine does can only add to it.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from jsonrpc import Dispatcher, JSONRPCResponseManager  # type: ignore[import-untyped]
+from jsonrpclib.SimpleJSONRPCServer import SimpleJSONRPCDispatcher  # type: ignore[import-untyped]
+from msgspec import UNSET, Raw, Struct, UnsetType
+from pjrpc.server import AsyncDispatcher, MethodRegistry
+
+from batchway.rpc import Procedure, RpcApp, method
+
+Server = Callable[[bytes], Awaitable[Any]]
+
+HAND_WRITTEN, PELIX = "msgspec by hand", "jsonrpclib-pelix"
+TARGETS = {HAND_WRITTEN: 1.5, PELIX: 0.5}
+"""What batchway's time may be of that of another."""
+BATCHES_A_ROUND = 20
+
+
+class Maths(Procedure):
+    """What is called."""
+
+    name = "maths"
+
+    @method
+    async def add(self, a: int, b: int) -> int:
+        """The sum."""
+        return a + b
+
+
+def batchway(calls: int) -> Server:
+    """This one."""
+    app = RpcApp([Maths], max_items=calls)
+    return app.handle
+
+
+def hand_written(_: int) -> Server:
+    """What one would write with msgspec: a version, any id, params of both kinds, errors; no limits."""
+
+    class Call(Struct):
+        jsonrpc: Literal["2.0"]
+        method: str
+        params: Raw = Raw(b"[]")
+        id: int | float | str | None | UnsetType = UNSET
+
+    class Answer(Struct):
+        id: int | float | str | None
+        result: Any | UnsetType = UNSET
+        error: dict[str, Any] | UnsetType = UNSET
+        jsonrpc: str = "2.0"
+
+    class Sum(Struct, forbid_unknown_fields=True):
+        a: int
+        b: int
+
+    decode = msgspec.json.Decoder(list[Call]).decode
+    encode = msgspec.json.Encoder().encode
+    methods = {"maths@add": (Maths().add, msgspec.json.Decoder(tuple[int, int] | Sum).decode)}
+
+    async def call_one(call: Call) -> Any:
+        function, decode_params = methods[call.method]
+        params = decode_params(call.params)
+        return await function(*params if isinstance(params, tuple) else msgspec.structs.astuple(params))
+
+    async def serve(body: bytes) -> bytes | None:
+        answers = []
+        for call in decode(body):
+            error: dict[str, Any] | UnsetType = UNSET
+            result: Any = UNSET
+            try:
+                result = await call_one(call)
+            except KeyError:
+                error = {"code": -32601, "message": "Method not found"}
+            except msgspec.ValidationError:
+                error = {"code": -32602, "message": "Invalid params"}
+            except Exception:  # noqa: BLE001 - as by hand
+                error = {"code": -32603, "message": "Internal error"}
+            if call.id is not UNSET:
+                answers.append(Answer(call.id, result, error))
+        return encode(answers) if answers else None
+
+    return serve
+
+
+def pjrpc(_: int) -> Server:
+    """pjrpc, its asynchronous dispatcher."""
+    registry = MethodRegistry()
+    registry.add_method(Maths().add, name="maths@add")
+    dispatcher: Any = AsyncDispatcher()
+    dispatcher.add_methods(registry)
+
+    async def serve(body: bytes) -> Any:
+        text, _ = await dispatcher.dispatch(body.decode(), context=None)
+        return text.encode()
+
+    return serve
+
+
+def add(a: int, b: int) -> int:
+    """The sum, for servers that are not asynchronous."""
+    return a + b
+
+
+def json_rpc(_: int) -> Server:
+    """json-rpc; not asynchronous."""
+    dispatcher = Dispatcher({"maths@add": add})
+
+    async def serve(body: bytes) -> Any:
+        return JSONRPCResponseManager.handle(body.decode(), dispatcher).json.encode()
+
+    return serve
+
+
+def pelix(_: int) -> Server:
+    """jsonrpclib-pelix; not asynchronous."""
+    dispatcher = SimpleJSONRPCDispatcher()
+    dispatcher.register_function(add, "maths@add")
+
+    async def serve(body: bytes) -> Any:
+        return dispatcher._marshaled_dispatch(body.decode()).encode()
+
+    return serve
+
+
+SERVERS = {
+    "batchway": batchway,
+    HAND_WRITTEN: hand_written,
+    PELIX: pelix,
+    "json-rpc": json_rpc,
+    "pjrpc": pjrpc,
+}
+
+
+def batch(calls: int) -> bytes:
+    """The body."""
+    return json.dumps(
+        [
+            {"jsonrpc": "2.0", "method": "maths@add", "params": [number, 1], "id": number}
+            for number in range(calls)
+        ]
+    ).encode()
+
+
+async def measure(calls: int, rounds: int) -> dict[str, float]:
+    """Microseconds that each server takes for one call."""
+    body = batch(calls)
+    servers = {name: make(calls) for name, make in SERVERS.items()}
+    best = dict.fromkeys(servers, float("inf"))
+    for name, serve in servers.items():
+        results = [answer["result"] for answer in json.loads(await serve(body))]
+        if results != [number + 1 for number in range(calls)]:
+            message = f"{name} answers something else"
+            raise SystemExit(message)
+    for _ in range(rounds):
+        for name, serve in servers.items():
+            start = time.perf_counter()
+            for _ in range(BATCHES_A_ROUND):
+                await serve(body)
+            took_us = (time.perf_counter() - start) * 1e6 / BATCHES_A_ROUND / calls
+            best[name] = min(best[name], took_us)
+    return best
+
+
+def main() -> int:
+    """Measure and print; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description="JSON-RPC in process")
+    parser.add_argument("--calls", type=int, default=100, help="in a batch")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    logging.disable()
+    found = asyncio.run(measure(options.calls, options.rounds))
+    own = found["batchway"]
+    missed = [name for name, most in TARGETS.items() if own > most * found[name]]
+    if options.json:
+        print(json.dumps({"python": platform.python_version(), "us_per_call": found, "missed": missed}))
+        return bool(missed)
+    print(f"Python {platform.python_version()}, batches of {options.calls}, best of {options.rounds}\n")
+    print(f"{'':18} {'us/call':>8} {'to batchway':>12}  target")
+    for name, took in found.items():
+        target = ""
+        if name in TARGETS:
+            target = f"batchway <= {TARGETS[name]:g} x this: {'MISSED' if name in missed else 'met'}"
+        print(f"{name:18} {took:8.2f} {took / own:11.2f}x  {target}")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

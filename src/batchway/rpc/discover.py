@@ -1,0 +1,106 @@
+"""The OpenRPC document of a service, from signatures and docstrings. Source: OpenRPC Specification 1.3."""
+
+import inspect
+from typing import Any
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, Raw
+
+from batchway.rpc.method import Method
+from batchway.rpc.registry import RESERVED, Registry
+from batchway.rpc.signature import KEYWORD, MORE, REST, Parameter
+
+DISCOVER = "rpc.discover"
+OPENRPC_VERSION = "1.3.2"
+
+_REFERENCE = "#/components/schemas/{name}"
+
+
+class Discovery:
+    """Describes all methods of a registry, but for reserved ones."""
+
+    def __init__(self, registry: Registry, *, title: str, version: str) -> None:
+        self._registry = registry
+        self._info = {"title": title, "version": version}
+        self._made: tuple[int, Raw] | None = None
+
+    async def discover(self) -> Raw:
+        """The OpenRPC document of this service."""
+        count = len(self._registry.methods)  # methods are added, and never taken away
+        if self._made is None or self._made[0] != count:
+            self._made = (count, Raw(msgspec.json.encode(self.document())))
+        return self._made[1]
+
+    def document(self) -> dict[str, Any]:
+        """The document, as JSON has it."""
+        schemas = _Schemas()
+        methods = [
+            self._describe(one, schemas)
+            for one in sorted(self._registry, key=lambda one: one.name)
+            if not one.name.startswith(RESERVED)
+        ]
+        document = {"openrpc": OPENRPC_VERSION, "info": self._info, "methods": methods}
+        if schemas.components:
+            document["components"] = {"schemas": schemas.components}
+        return document
+
+    def _describe(self, method: Method, schemas: "_Schemas") -> dict[str, Any]:
+        sent = method.binder.sent
+        described: dict[str, Any] = {"name": method.name}
+        if method.procedure is not None:
+            procedure = type(self._registry.procedures[method.procedure])
+            described["tags"] = [{"name": method.procedure, **_words(procedure, "summary", "description")}]
+        described |= _words(method.function, "summary", "description")
+        by_name = any(one.kind is KEYWORD and one.required for one in sent)
+        described["paramStructure"] = "by-name" if by_name else "either"
+        described["params"] = [_content(one, schemas) for one in sent]
+        described["result"] = {"name": "result", "schema": schemas.of(method.signature.returns)}
+        return described
+
+
+def _content(parameter: Parameter, schemas: "_Schemas") -> dict[str, Any]:
+    """The content descriptor of a parameter."""
+    schema = schemas.of(parameter.type)
+    if parameter.kind is REST:
+        schema = {"type": "array", "items": schema}
+    elif parameter.kind is MORE:
+        schema = {"type": "object", "additionalProperties": schema}
+    elif parameter.default is not NODEFAULT:
+        schema |= _default(parameter.default)
+    content = {"name": parameter.name, "required": parameter.required, "schema": schema}
+    if "description" in schema:
+        content["description"] = schema["description"]
+    return content
+
+
+def _default(value: Any) -> dict[str, Any]:
+    try:
+        return {"default": msgspec.to_builtins(value)}
+    except TypeError:  # none that JSON has, as that of a parameter for which something is loaded
+        return {}
+
+
+def _words(documented: Any, first: str, rest: str) -> dict[str, str]:
+    """The first line of a docstring, and the rest of it."""
+    text = inspect.cleandoc(documented.__doc__ or "")
+    summary, _, description = text.partition("\n")
+    found = {first: summary, rest: description.strip()}
+    return {name: words for name, words in found.items() if words}
+
+
+class _Schemas:
+    """JSON Schemas of types; those of classes are kept apart, as `components`."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """The schema of a type; of one that msgspec does not know, one that takes all."""
+        if kind in (Any, UNSET):
+            return {}
+        try:
+            (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+        except (TypeError, RuntimeError):
+            return {}
+        self.components |= components
+        return dict(schema)
