@@ -68,7 +68,7 @@ class RpcApp:
         - `limits`, and each of its fields by its own name, as in `RpcApp(max_items=1000)`.
         - `too_many`: the answer to more than `max_items` calls.
         - `strict_content_type`: refuse over HTTP what is not sent as JSON.
-        - `title` and `version` are those of the OpenRPC document; `discover`: the method `rpc.discover` has it.
+        - `title` and `version` are for the OpenRPC document; `discover`: `rpc.discover` returns it.
         - `debug`: tell clients of exceptions. Shows them paths and values of yours.
         - `dec_hook`, `enc_hook`: msgspec's, for types that it does not know.
         """

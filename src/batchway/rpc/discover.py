@@ -1,10 +1,11 @@
 """The OpenRPC document of a service, from signatures and docstrings. Source: OpenRPC Specification 1.3."""
 
 import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import NODEFAULT, UNSET, Raw
+from msgspec import NODEFAULT, Raw
 
 from batchway.rpc.method import Method
 from batchway.rpc.registry import RESERVED, Registry
@@ -33,12 +34,9 @@ class Discovery:
 
     def document(self) -> dict[str, Any]:
         """The document, as JSON has it."""
-        schemas = _Schemas()
-        methods = [
-            self._describe(one, schemas)
-            for one in sorted(self._registry, key=lambda one: one.name)
-            if not one.name.startswith(RESERVED)
-        ]
+        found = [one for one in self._registry if not one.name.startswith(RESERVED)]
+        schemas = _Schemas(found)
+        methods = [self._describe(one, schemas) for one in sorted(found, key=lambda one: one.name)]
         document = {"openrpc": OPENRPC_VERSION, "info": self._info, "methods": methods}
         if schemas.components:
             document["components"] = {"schemas": schemas.components}
@@ -89,18 +87,28 @@ def _words(documented: Any, first: str, rest: str) -> dict[str, str]:
 
 
 class _Schemas:
-    """JSON Schemas of types; those of classes are kept apart, as `components`."""
+    """JSON Schemas of all types that methods have; those of classes are kept apart, as `components`."""
 
-    def __init__(self) -> None:
-        self.components: dict[str, Any] = {}
+    def __init__(self, methods: Sequence[Method]) -> None:
+        kinds = [kind for method in methods for kind in _kinds(method) if _has_schema(kind)]
+        # All at once, so that classes of one name get different ones.
+        schemas, self.components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+        self._schemas = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
+        self._kinds = kinds  # kept, so that no other gets the id of one
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of a type; of one that msgspec does not know, one that takes all."""
-        if kind in (Any, UNSET):
-            return {}
-        try:
-            (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
-        except (TypeError, RuntimeError):
-            return {}
-        self.components |= components
-        return dict(schema)
+        return dict(self._schemas.get(id(kind), {}))
+
+
+def _kinds(method: Method) -> Iterator[Any]:
+    yield method.signature.returns
+    yield from (one.type for one in method.binder.sent)
+
+
+def _has_schema(kind: Any) -> bool:
+    try:
+        msgspec.json.schema_components([kind])
+    except (TypeError, RuntimeError):
+        return False
+    return True

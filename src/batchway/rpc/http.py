@@ -1,6 +1,7 @@
 """An RpcApp over HTTP: POST in, JSON out. Source: ASGI, HTTP protocol 2.5."""
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from batchway.errors import BodyTooLarge
@@ -13,6 +14,9 @@ from batchway.wire import Message, Receive, Scope, Send, WireBody, follow_lifesp
 
 JSON_TYPES = frozenset({"application/json", "application/json-rpc", "application/jsonrequest"})
 """What `strict_content_type` takes. Source: JSON-RPC over HTTP, draft of 2008."""
+
+
+_CLIENT_GONE = 499  # nginx's number
 
 
 class App(Protocol):
@@ -62,12 +66,19 @@ async def _serve_http(app: App, scope: Scope, receive: Receive, send: Send) -> N
         finally:
             app.release(answered)
     except ClientGone:
-        pass
+        await _send_gone(send)
     except asyncio.CancelledError:
         if not body.gone:
             raise
+        await _send_gone(send)
     finally:
         watch.cancel()
+
+
+async def _send_gone(send: Send) -> None:
+    """Say that nobody hears it: whatever middleware stands outside still waits for some response."""
+    with contextlib.suppress(OSError):
+        await send_response(Response(_CLIENT_GONE, "", [], b""), send)
 
 
 async def _answer(app: App, scope: Scope, body: WireBody) -> Answered:

@@ -52,6 +52,9 @@ def method(
 def method(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Mark a method of a Procedure as one that may be called. For the options see `Options`."""
     found = make_options(options)
+    if function is not None and not callable(getattr(function, "__func__", function)):
+        message = "@method: a name is given as name="
+        raise ConfigError(message)
 
     def mark(function: F) -> F:
         setattr(function, _MARK, found)
@@ -96,7 +99,7 @@ def marked_methods(procedure: Procedure) -> Iterator[tuple[str, Callable[..., An
     """Name, function and options of each method that may be called. Raises ConfigError for private ones."""
     cls = type(procedure)
     for attribute, value in vars(cls).items():
-        options = getattr(getattr(value, "__func__", value), _MARK, None)
+        options = getattr(value, _MARK, None) or getattr(getattr(value, "__func__", None), _MARK, None)
         if options is None:
             continue
         name = options.name or attribute

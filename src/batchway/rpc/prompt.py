@@ -25,12 +25,14 @@ Started = Response | Coroutine[Any, Any, Response]
 _TINY = frozenset({int, float, bool, types.NoneType})
 # Results of other types are encoded at once: who has returned them may change them later.
 
+_MISFITS = (msgspec.DecodeError, RecursionError)
+
 _astuple = msgspec.structs.astuple
 
 
 Prompt = tuple[Callable[[Raw], Any], type[Struct], Callable[..., Any], bool]
-"""Of a method: the decoder of its params, what that makes of params by name, the function, and whether it is
-async. No NamedTuple: those are slow to unpack."""
+"""Of a method: the decoder of its params, what that makes of params by name, the function, and whether that
+is async. No NamedTuple: those are slow to unpack."""
 
 
 def target(
@@ -58,8 +60,8 @@ def target(
         decode, named, function, is_async = prompt
         try:
             args = decode(call.params)
-        except (msgspec.DecodeError, RecursionError):
-            return failed(call, None)
+        except Exception as error:  # noqa: BLE001 - a hook of the service's may raise anything
+            return failed(call, None if isinstance(error, _MISFITS) else error)
         try:
             if args.__class__ is named:
                 args = _astuple(args)

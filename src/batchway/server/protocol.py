@@ -26,6 +26,10 @@ _LOOK_S = 1.0
 """How often to look whether a client that we do not read from at the moment is still there."""
 
 
+_GONE_S = 0.1
+"""How long work for a client that has left may take to end by itself."""
+
+
 class _Trailers(list[tuple[bytes, bytes]]):
     """Where the trailers of a request end: an app must not take them for its headers."""
 
@@ -89,10 +93,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer; what works on a request that is not whole must not go on for long."""
+        """Forget the timer; what works for a client that has left must not go on for long.
+
+        Who listens hears of it at once; but nobody may be listening while, say, a connection to the
+        upstream is waited for.
+        """
         self._expect_nothing()
-        if self._in_body and self._work is not None:
-            self.loop.call_later(_LOOK_S, self._work.cancel)
+        if self._work is not None and not self._is_idle():
+            self.loop.call_later(_GONE_S, self._work.cancel)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
