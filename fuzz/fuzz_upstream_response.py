@@ -28,6 +28,13 @@ DROPPED = frozenset(b"connection keep-alive proxy-connection te trailer transfer
 Pairs = list[tuple[bytes, bytes]]
 
 
+def end_to_end(pairs: Pairs) -> Pairs:
+    """What may be passed on of the headers of an answer. RFC 9110, section 7.6.1."""
+    nominated = [value.split(b",") for name, value in pairs if name.lower() == b"connection"]
+    dropped = DROPPED | {name.strip().lower() for names in nominated for name in names}
+    return [pair for pair in pairs if pair[0].lower() not in dropped]
+
+
 def expect(held: bool, what: object) -> None:
     if not held:
         raise AssertionError(what)
@@ -106,7 +113,7 @@ class Meant:
         expect(response.status == self.status, (response.status, self.status))
         reason = self.reason.decode("latin-1") or REASONS.get(self.status, "")
         expect(response.reason == reason, (response.reason, reason))
-        kept = [pair for pair in self.pairs if pair[0].lower() not in DROPPED]
+        kept = end_to_end(self.pairs)
         expect(response.headers == kept, (response.headers, kept))
         bodiless = self.no_body or self.status in (204, 304)
         expect(body == (None if bodiless else self.body), (body, self.body))
@@ -166,7 +173,11 @@ class Builder:
             b"Proxy-Connection",
         ]
         count = self.number(0, 4)
-        return [(bytes(self.data.PickValueInList(names)), self.visible(8)) for _ in range(count)]
+        pairs = [(bytes(self.data.PickValueInList(names)), self.visible(8)) for _ in range(count)]
+        options = [b"close", b"keep-alive", b"X-A", b"close, x-a ,set-cookie", b"Keep-Alive"]
+        if self.maybe():
+            pairs.append((b"Connection", bytes(self.data.PickValueInList(options))))
+        return pairs
 
     def chunked(self, body: bytes) -> bytes:
         made = b""
@@ -368,8 +379,7 @@ def by_h11(wire: bytes, *, no_body: bool) -> tuple[int, Pairs, bytes] | None:
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage) and response is not None:
-                headers = [(name, value) for name, value in response.headers if name not in DROPPED]
-                return response.status_code, headers, bytes(body)
+                return response.status_code, end_to_end(list(response.headers)), bytes(body)
             elif not isinstance(event, h11.InformationalResponse):
                 return None
     except h11.RemoteProtocolError:

@@ -12,7 +12,7 @@ from .conftest import StartGateway, StartScripted
 from .gateway import Gateway
 from .nginx import BIG_BYTES, Nginx
 from .scripted import Gone, Peer, Received, Scripted, each, echo, ok
-from .wire import Broken, Wire
+from .wire import Wire
 
 MOST_KB = 40 * 1024
 PIECE = b"x" * 65536
@@ -59,11 +59,6 @@ def count_body(peer: Peer) -> None:
         peer.send(ok(str(size).encode()))
 
 
-def get(wire: Wire, path: str, *headers: str) -> None:
-    lines = "".join(f"{header}\r\n" for header in headers)
-    wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode())
-
-
 # --- large bodies
 
 
@@ -71,7 +66,7 @@ def test_a_large_download(own_gateway: Gateway, nginx: Nginx) -> None:
     path = own_gateway.route(nginx) + "/files/big.bin"
 
     with flat_memory(own_gateway), Wire(own_gateway.data) as wire:
-        get(wire, path)
+        wire.get(path)
         assert wire.head().header("content-length") == str(BIG_BYTES)
         assert count(wire) == BIG_BYTES
 
@@ -120,7 +115,7 @@ def test_a_slow_reader_holds_the_upstream_back(own_gateway: Gateway, scripted: S
     path = own_gateway.route(scripted(serve), timeout=timeout) + "/x"
 
     with flat_memory(own_gateway), Wire(own_gateway.data, receive_buffer=65536) as wire:
-        get(wire, path)
+        wire.get(path)
         wire.head()
         time.sleep(1)
         assert sent[0] < 30 * 2**20
@@ -176,7 +171,7 @@ def test_pieces_are_passed_on_as_they_come(gateway: Gateway, scripted: StartScri
 
     path = gateway.route(scripted(serve)) + "/x"
     with Wire(gateway.data) as wire:
-        get(wire, path)
+        wire.get(path)
         assert wire.head().header("transfer-encoding") == "chunked"
         for piece in (b"one", b"two", b"six"):
             assert wire.until(piece + b"\r\n") == b"3\r\n" + piece + b"\r\n"
@@ -216,125 +211,6 @@ def test_expect_continue_of_a_plain_request(gateway: Gateway, scripted: StartScr
 
     assert upstream.requests[0].body == b"abc"
     assert upstream.requests[0].header("expect") is None
-
-
-# --- what breaks off
-
-
-@pytest.mark.parametrize(
-    ("head", "rest"),
-    [
-        (b"Content-Length: 100", b"half"),
-        (b"Transfer-Encoding: chunked", b"4\r\nhalf\r\n"),
-        (b"Transfer-Encoding: chunked", b"a\r\nhalf"),
-    ],
-)
-def test_a_cut_off_body_is_cut_off_for_the_client(
-    gateway: Gateway, scripted: StartScripted, head: bytes, rest: bytes
-) -> None:
-    def serve(peer: Peer) -> None:
-        peer.read()
-        peer.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
-        time.sleep(0.05)
-        peer.send(rest)
-
-    path = gateway.route(scripted(serve)) + "/x"
-    with Wire(gateway.data) as wire:
-        get(wire, path)
-        with pytest.raises(Broken):
-            wire.answer()
-        assert wire.is_closed()
-
-
-def test_a_stalled_body_is_cut_off_for_the_client(gateway: Gateway, scripted: StartScripted) -> None:
-    def serve(peer: Peer) -> None:
-        peer.read()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        peer.stall()
-
-    upstream = scripted(serve)
-    path = gateway.route(upstream, timeout={"connect": 1, "send": 1, "read": 0.2}) + "/x"
-    with Wire(gateway.data) as wire:
-        get(wire, path)
-        with pytest.raises(Broken):
-            wire.answer()
-    upstream.wait(lambda upstream: upstream.open == 0)
-
-
-def test_a_client_that_leaves_takes_the_download_along(gateway: Gateway, nginx: Nginx) -> None:
-    path = gateway.route(nginx) + "/files/big.bin"
-    files = gateway.open_files()
-
-    for _ in range(5):
-        with Wire(gateway.data) as wire:
-            get(wire, path)
-            wire.exactly(100_000)
-
-    wait_files(gateway, files)
-
-
-@pytest.mark.parametrize("reading", [True, False], ids=["reading", "not reading"])
-def test_a_client_that_leaves_mid_download(
-    gateway: Gateway, scripted: StartScripted, reading: bool
-) -> None:
-    def serve(peer: Peer) -> None:
-        peer.read()
-        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while True:
-            peer.send(b"10000\r\n" + PIECE + b"\r\n")
-
-    upstream = scripted(serve)
-    path = gateway.route(upstream) + "/x"
-    with Wire(gateway.data, receive_buffer=65536) as wire:
-        get(wire, path)
-        if reading:
-            wire.exactly(1_000_000)
-        else:
-            time.sleep(0.2)  # all buffers on the way are full by now
-
-    upstream.wait(lambda upstream: upstream.open == 0)
-
-
-def test_a_client_that_leaves_before_the_answer(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(lambda peer: (peer.read(), peer.stall()))
-    path = gateway.route(upstream) + "/x"
-
-    for body in (b"", b"abc"):
-        with Wire(gateway.data) as wire:
-            head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-            wire.send(head.encode() + body)
-            upstream.wait(lambda upstream: upstream.open == 1)
-        upstream.wait(lambda upstream: upstream.open == 0)
-
-
-@pytest.mark.parametrize("coded", [False, True], ids=["length", "chunked"])
-def test_a_client_that_leaves_mid_upload(gateway: Gateway, scripted: StartScripted, coded: bool) -> None:
-    """The upstream must see that the body is not whole."""
-    whole = []
-
-    def serve(peer: Peer) -> None:
-        peer.read()
-        whole.append(True)
-
-    upstream = scripted(serve)
-    path = gateway.route(upstream) + "/x"
-    framing = "Transfer-Encoding: chunked" if coded else "Content-Length: 100"
-    with Wire(gateway.data) as wire:
-        wire.send(f"POST {path} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode())
-        wire.send(b"4\r\nhalf\r\n" if coded else b"half")
-        upstream.wait(lambda upstream: upstream.open == 1)
-        time.sleep(0.05)
-
-    upstream.wait(lambda upstream: upstream.open == 0)
-    assert whole == []
-
-
-def wait_files(gateway: Gateway, count: int) -> None:
-    """Return as soon as the gateway has no more than `count` descriptors open."""
-    give_up = time.monotonic() + 3
-    while gateway.open_files() > count:
-        assert time.monotonic() < give_up, f"{gateway.open_files()} files are open, not {count}"
-        time.sleep(0.01)
 
 
 # --- answers before the request is whole

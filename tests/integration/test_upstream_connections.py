@@ -73,7 +73,6 @@ def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartSc
     assert gateway.reply(prefix + "/x")["status"] == 200
 
 
-@pytest.mark.xfail(strict=True, reason="bug: uvloop's call_at gives a Handle without when() if it is due")
 def test_idle_connections_may_not_be_kept_at_all(gateway: Gateway, scripted: StartScripted) -> None:
     upstream = scripted(each(target))
     prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 0})
@@ -85,7 +84,6 @@ def test_idle_connections_may_not_be_kept_at_all(gateway: Gateway, scripted: Sta
     assert TRACEBACK not in gateway.log().removeprefix(log)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: uvloop's call_at gives a Handle without when() if it is due")
 def test_timeouts_beside_answers_are_timeouts(gateway: Gateway, scripted: StartScripted) -> None:
     """Many times run out while others begin."""
 

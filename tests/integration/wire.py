@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -90,6 +90,10 @@ class Wire:
         """Write these bytes."""
         self.socket.sendall(b"".join(pieces))
 
+    def get(self, target: str) -> None:
+        """Send a GET request."""
+        self.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+
     def receive(self) -> bytes:
         """Whatever comes next; b"" at the end of the connection."""
         if self.pending:
@@ -166,3 +170,19 @@ class Wire:
             return self.receive() == b""
         except TimeoutError:
             return False
+
+
+def ask(address: Address, request: bytes) -> Answer:
+    """The answer to these bytes."""
+    with Wire(address, timeout_s=5) as wire:
+        wire.send(request)
+        return wire.answer()
+
+
+def all_answers(wire: Wire) -> list[int]:
+    """The statuses of all that comes until the connection ends, or nothing more does."""
+    statuses = []
+    with suppress(Broken, TimeoutError):
+        while True:
+            statuses.append(wire.answer().status)
+    return statuses

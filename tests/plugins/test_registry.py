@@ -232,7 +232,6 @@ def test_uri_of_the_batch_endpoint() -> None:
     assert Registry(["public-api"]).api_uris() == []
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a wrong value under plugin_attr is shown, credential or not")
 @with_keeper
 def test_secret_attribute_is_not_shown() -> None:
     message = refusal(Registry, ["test-keeper"], {"test-keeper": {"key": 271828}})

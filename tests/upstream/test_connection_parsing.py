@@ -250,8 +250,11 @@ TRAILING = {
     [case for case in CASES.values() if not case.ends],
     ids=[k for k, c in CASES.items() if not c.ends],
 )
-@pytest.mark.parametrize("trailing", TRAILING.values(), ids=TRAILING)
-@pytest.mark.parametrize("cut", [whole, byte_by_byte])
+@pytest.mark.parametrize(
+    ("trailing", "cut"),
+    [*((trailing, whole) for trailing in TRAILING.values()), (PLAIN, byte_by_byte)],
+    ids=[*TRAILING, "a second answer, byte by byte"],
+)
 def test_what_came_too_much_ends_the_connection(
     runner: asyncio.Runner, case: Case, trailing: bytes, cut: Cut
 ) -> None:

@@ -64,6 +64,8 @@ class ServerLimits(Struct, frozen=True):
     """How long running requests may take to finish after SIGTERM."""
     keepalive_timeout_s: Seconds = 60.0
     """How long a client's idle connection stays open."""
+    send_timeout_s: Seconds = 60.0
+    """How long a client may take nothing of what is sent to it."""
     upstream_max_header_bytes: Positive = 64 * 1024
     """Of one answer: its status line and all its headers."""
     upstream_max_connections: Positive = 256

@@ -16,7 +16,7 @@ from msgspec.inspect import CustomType, type_info
 
 from batchway.errors import ConfigError
 from batchway.rpc.errors import InvalidParams, Unfit
-from batchway.rpc.faults import MAX_FAULTS, DecodeHook, Fault, Search
+from batchway.rpc.faults import MAX_FAULTS, OUT_OF_RANGE, DecodeHook, Fault, Search
 from batchway.rpc.signature import KEYWORD, MORE, POSITIONAL, REST, Parameter
 from batchway.rpc.words import Words, data
 
@@ -92,7 +92,7 @@ class Binder:
                 if one.required:
                     search.add(Fault(one.name, "missing"))
                 values.named[one.name] = one.default
-        if any(fault.expected.endswith("out of range") for fault in search.found):
+        if any(fault.sentence in OUT_OF_RANGE for fault in search.found):
             reason = "a number is out of range"
             raise Unfit(reason)
         if search.found:

@@ -13,6 +13,8 @@ from msgspec import Raw, Struct
 
 DecodeHook = Callable[[type, Any], Any]
 
+OUT_OF_RANGE = frozenset({"Number out of range", "Integer value out of range"})
+"""Sentences of msgspec's about JSON that is none: no value could be made of it, whatever the type."""
 MAX_FAULTS = 100
 """More are not told of."""
 _MAX_PARTS = 1000  # looked at one by one, for all params of a call; each takes about 2 µs
@@ -31,6 +33,8 @@ class Fault(Struct, frozen=True):
     kind: Literal["missing", "unknown", "wrong"]
     expected: str = ""
     got: str = ""
+    sentence: str = ""
+    """What the type itself has to say, in place of `expected`."""
 
 
 class _Member(Struct, frozen=True):
@@ -153,8 +157,10 @@ def _read(message: str, kind: Any, field: str) -> Fault:
     if choices:
         return Fault(field, "wrong", choices)
     match = _EXPECTED.fullmatch(complaint)
+    if match is None and complaint.startswith("Invalid "):
+        return Fault(field, "wrong", complaint.removeprefix("Invalid ").replace("`", ""))
     if match is None:
-        return Fault(field, "wrong", complaint.replace("`", "").removeprefix("Invalid "))
+        return Fault(field, "wrong", sentence=complaint)
     expected = " or ".join(_JSON_NAMES.get(name, name) for name in match["expected"].split(" | "))
     got = match["got"] or ""
     return Fault(field, "wrong", expected + match["bound"].replace("`", ""), _JSON_NAMES.get(got, got))

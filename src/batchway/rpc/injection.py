@@ -66,6 +66,10 @@ class Injection:
                         self.sent.append(_optional(kind))
                     self._fills.append((one.name, self._loading(one, bind)))
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to fill."""
+        return bool(self._fills)
+
     async def fill(self, values: Values, context: Context) -> None:
         """Put all that is not sent as it is into `values`, one after the other."""
         for name, fill in self._fills:

@@ -13,7 +13,7 @@ from batchway.errors import ConfigError
 from batchway.rpc.binding import Binder
 from batchway.rpc.context import Context, Middleware, Proceed
 from batchway.rpc.errors import Unfit
-from batchway.rpc.faults import DecodeHook
+from batchway.rpc.faults import OUT_OF_RANGE, DecodeHook
 from batchway.rpc.guard import Guard
 from batchway.rpc.injection import Injection, Resolver
 from batchway.rpc.procedure import Options, Proxy
@@ -79,6 +79,7 @@ class Method:
         self._guard = Guard(timeout_s=timeout_s, concurrency=options.concurrency, rate=options.rate)
         self.is_prompt = (
             self.binder.is_plain
+            and not self._injection
             and not middleware
             and options.rate is None  # time and turns are nothing to what never suspends
             and (never_suspends(function) if self.is_async else options.inline)
@@ -137,8 +138,8 @@ def read_params(params: Raw) -> Any:
     try:
         return _decode_params(params)
     except msgspec.ValidationError as error:
-        reason = "a number is out of range" if "out of range" in str(error) else msgspec.UNSET
-        raise Unfit(reason) from None
+        is_json = str(error).partition(" - at ")[0] not in OUT_OF_RANGE
+        raise Unfit(msgspec.UNSET if is_json else "a number is out of range") from None
 
 
 def never_suspends(function: Callable[..., Any]) -> bool:

@@ -31,6 +31,8 @@ def plain(fault: Fault) -> str:
             return "required"
         case "unknown":
             return "not expected"
+    if fault.sentence:
+        return fault.sentence
     got = f", got {fault.got}" if fault.got else ""
     return f"expected {fault.expected}{got}"
 
@@ -43,6 +45,8 @@ def laravel(fault: Fault) -> str:
             return f"The {name} field is required."
         case "unknown":
             return f"The {name} field is not expected."
+    if fault.sentence:
+        return fault.sentence
     if fault.expected.startswith("one of "):
         return f"The selected {name} is invalid."
     return f"The {name} field {_LARAVEL.get(fault.expected, 'is invalid.')}"

@@ -85,6 +85,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0
         self._heard_at = 0.0
         self._work: asyncio.Task[None] | None = None
+        self._unsent = 0
+        self._send_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -99,6 +101,8 @@ class BoundedProtocol(HttpToolsProtocol):
         upstream is waited for.
         """
         self._expect_nothing()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
         if self._work is not None and not self._is_idle():
             self.loop.call_later(_GONE_S, self._work.cancel)
         super().connection_lost(exc)
@@ -237,6 +241,29 @@ class BoundedProtocol(HttpToolsProtocol):
         """What uvicorn calls when the parser gives up."""
         if self._refusal is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
+
+    # --- the wait for a client that reads
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(self.bounds.limits.send_timeout_s, self._send_overdue)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _send_overdue(self) -> None:
+        unsent, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent < unsent:
+            self._send_timer = self.loop.call_later(self.bounds.limits.send_timeout_s, self._send_overdue)
+        else:
+            self._send_timer = None
+            self.transport.abort()
 
     # --- the wait for the rest of a request
 

@@ -113,10 +113,14 @@ class UpstreamClient:
             tried.append(node)
             try:
                 return await self._ask(node, request, block, times)
-            except _Retryable as failed:
-                if len(tried) >= self._tries:
-                    raise failed.error from failed
-                log.info("next upstream node", failed=node.host, error=failed.error.code)
+            except _Retryable as retryable:
+                failed = retryable.error
+            if len(tried) >= self._tries:
+                try:
+                    raise failed
+                finally:
+                    del failed  # an error and the frame that holds it would wait for the collector
+            log.info("next upstream node", failed=node.host, error=failed.code)
 
     async def _ask(self, node: Node, request: Request, block: bytes, times: Timeout) -> Response:
         """One try. Raises _Retryable where another node may be tried, else UpstreamError."""
@@ -233,6 +237,8 @@ async def _exchange(connection: Connection, head: bytes, request: Request, times
             upload.cancel()
         connection.abandon(answer)
         raise
+    finally:
+        del answer  # it may hold an error that holds this frame: a circle, until the collector comes
 
 
 _uploads: set[asyncio.Task[None]] = set()

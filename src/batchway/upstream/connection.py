@@ -90,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._uploading = False
         self._head_bytes = 0
+        self._failure: BatchwayError | None = None
         self.expires = _NEVER
         """Loop time at which the exchange is given up."""
         self.idle_since = 0.0
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
         self.served += 1
         self._head_bytes = 0
         self._excess = self._close_after = self._uploading = False
-        self._failure: BatchwayError | None = None
+        self._failure = None
         self._future = self._loop.create_future()
         self.expires = self._loop.time() + exchange.read_timeout_s
         self._owner.watch(self)
@@ -230,6 +231,7 @@ class Connection(asyncio.Protocol):
     def fail(self, error: BatchwayError) -> None:
         """End the exchange with `error` and close the connection: a late answer dies with it."""
         self.expires = _NEVER
+        self._failure = None  # whoever catches it holds us: no circle
         future, self._future = self._future, None
         stream, self._stream = self._stream, None
         if future is not None:

@@ -11,6 +11,8 @@ from batchway.errors import UpstreamRefused, UpstreamTimeout
 from batchway.upstream.connection import Connection
 from batchway.upstream.turns import Turns
 
+_NEVER = float("inf")
+
 
 class Terms(Struct, frozen=True):
     """How connections to a node are kept. Part of a pool's key: other terms, another pool."""
@@ -62,6 +64,7 @@ class Pool:
         #: until when each of them is waited for
         self._waiting: dict[asyncio.Future[Connection | None], float] = {}
         self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_at = _NEVER
 
     @property
     def open(self) -> int:
@@ -206,7 +209,7 @@ class Pool:
         if not self.open and not self._turns:
             if self._sweep is not None:
                 self._sweep.cancel()
-                self._sweep = None
+                self._sweep, self._sweep_at = None, _NEVER
             self._on_empty(self)
 
     def watch(self, connection: Connection) -> None:
@@ -216,14 +219,15 @@ class Pool:
     # --- time: one timer for the pool, however many exchanges it waits for
 
     def _sweep_by(self, when: float) -> None:
+        if self._sweep_at <= when:
+            return
         if self._sweep is not None:
-            if self._sweep.when() <= when:
-                return
             self._sweep.cancel()
+        self._sweep_at = when
         self._sweep = self._loop.call_at(when, self._sweep_now)
 
     def _sweep_now(self) -> None:
-        self._sweep = None
+        self._sweep, self._sweep_at = None, _NEVER
         now = self._loop.time()
         for connection in [one for one in self._busy if one.expires <= now]:
             connection.time_out()
@@ -235,8 +239,8 @@ class Pool:
         due = [one.expires for one in self._busy]
         due += [until for until in self._waiting.values() if until > now]
         due += [one.idle_since + self.terms.idle_timeout_s for one in self._idle if not one.closed]
-        earliest = min(due, default=float("inf"))
-        if earliest < float("inf"):
+        earliest = min(due, default=_NEVER)
+        if earliest < _NEVER:
             self._sweep_by(earliest)
 
     def close(self) -> None:

@@ -71,8 +71,12 @@ class ResponseStream:
                 break
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # with this frame, which it holds, a circle
 
     async def aclose(self) -> None:
         """Read no more. A body that is not whole takes its connection with it."""
