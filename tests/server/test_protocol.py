@@ -231,9 +231,6 @@ def test_offered_upgrade_is_passed_over(server: Server) -> None:
     server.runner.run(main())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: an offered upgrade is refused if its name comes in two segments"
-)
 def test_offered_upgrade_is_passed_over_byte_by_byte(server: Server) -> None:
     wire = get("/", "Connection: upgrade", "Upgrade: h2c")
 

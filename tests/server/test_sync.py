@@ -133,16 +133,12 @@ class Setup:
         request = Request("GET", path, "", Headers(), b"", Origin(""))
         return (await self.gateway.handle(request)).status
 
-    def message(self) -> None:
-        """Nothing."""
-
 
 @asynccontextmanager
 async def set_up() -> AsyncIterator[Setup]:
     pools = Pools(Resolver())
     setup = Setup(pools)
-    with capture_logs() as logs:
-        setup.logs = logs  # type: ignore[attr-defined] # what was logged
+    with capture_logs():
         try:
             yield setup
         finally:
@@ -432,6 +428,22 @@ def test_write_during_a_reload_is_not_undone(runner: asyncio.Runner, what: str) 
             await asyncio.wait_for(it.sync.applied(revision), 1)
             found = [await it.status(path) for path in ("/old", "/new")]
             assert found == {"changed": [404, 503], "deleted": [404, 404], "added": [503, 503]}[what]
+
+    runner.run(main())
+
+
+def test_news_older_than_what_was_loaded_undoes_nothing(runner: asyncio.Runner) -> None:
+    """A watch that began before a reload may still have it to tell."""
+
+    async def main() -> None:
+        async with set_up() as it:
+            await it.follow()
+            old = it.store.has("/routes/1", route("/old"))
+            it.store.has("/routes/1", route("/new"))
+            await it.sync.load()
+            it.store.news.put_nowait(Event("put", "/routes/1", old.mod_revision, old))
+            await settle()
+            assert [await it.status(path) for path in ("/old", "/new")] == [404, 503]
 
     runner.run(main())
 

@@ -863,9 +863,7 @@ def test_timer_does_not_outlive_the_pool(runner: asyncio.Runner) -> None:
             pool = pool_at(server.port, idle_timeout_s=1000)
             await ask(pool, read=500)
             await emptied(pool)
-            with contextlib.suppress(AttributeError):
-                loop: Any = asyncio.get_running_loop()
-                scheduled = [timer for timer in loop._scheduled if not timer.cancelled()]
-                assert scheduled == []
+            loop: Any = asyncio.get_running_loop()
+            assert [timer for timer in loop._scheduled if not timer.cancelled()] == []
 
     runner.run(main())

@@ -198,18 +198,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def _problem(self) -> tuple[HTTPStatus, str] | None:
         if self.parser.get_method() in (b"CONNECT", b"TRACE"):
             return HTTPStatus.METHOD_NOT_ALLOWED, "CONNECT and TRACE are not allowed"
-        if self.parser.should_upgrade():
-            # The parser would take this request's body for the next request.
-            return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
-        size, hosts = len(self.url), 0
+        size, hosts, has_body = len(self.url), 0, False
         for index, (name, value) in enumerate(self.headers):
             size += len(name) + len(value) + 4
             if name == b"host":
                 hosts += 1
-            elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                return HTTPStatus.BAD_REQUEST, "the only transfer coding that is understood is chunked"
+            elif name == b"content-length":
+                has_body = has_body or value != b"0"
+            elif name == b"transfer-encoding":
+                has_body = True
+                if value.lower() != b"chunked":
+                    return HTTPStatus.BAD_REQUEST, "the only transfer coding that is understood is chunked"
             if value[-1:] in _SPACES:  # RFC 9110, section 5.5: no part of the value
                 self.headers[index] = (name, value.rstrip(b" \t"))
+        if has_body and self.parser.should_upgrade():
+            # The parser would take this request's body for the next request.
+            return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
         return self._problem_of(size, hosts)
 
     def _problem_of(self, size: int, hosts: int) -> tuple[HTTPStatus, str] | None:
