@@ -57,6 +57,9 @@ def test_host_is_not_in_the_block() -> None:
         "x-forwarded_host",
         "x-forwarded-port",
         "x_forwarded_port",
+        "forwarded",
+        "x-forwarded-prefix",
+        "x_forwarded_prefix",
     ],
 )
 def test_nobody_speaks_in_our_name(name: str) -> None:
@@ -141,6 +144,11 @@ def test_underscores_are_not_believed_from_a_trusted_proxy() -> None:
 def test_untrusted_peer_adds_nothing_to_the_chain() -> None:
     lines = block(("x-forwarded-for", "6.6.6.6"), ("x-forwarded-host", "evil.test"))
     assert lines == OURS
+
+
+@pytest.mark.parametrize("name", ["forwarded", "x-forwarded-prefix"])
+def test_what_only_a_proxy_knows_is_believed_from_a_trusted_one(name: str) -> None:
+    assert block((name, "v"), origin=TRUSTED)[0] == f"{name}: v"
 
 
 # --- the memo

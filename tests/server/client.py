@@ -85,7 +85,7 @@ class Client:
     async def _read(self) -> bool:
         """Read some more; False if that was all."""
         try:
-            data = await self._loop.sock_recv(self._socket, 65536)
+            data = await self._loop.sock_recv(self._socket, 1 << 20)
         except ConnectionError:
             return False
         self._unread += data
@@ -121,6 +121,15 @@ class Client:
             while await self._read():
                 pass
         return self._unread
+
+    async def some(self, size: int) -> bool:
+        """Read so much and forget it; False if there is not so much."""
+        async with asyncio.timeout(5):
+            while len(self._unread) < size:
+                if not await self._read():
+                    return False
+        self._unread = b""
+        return True
 
     async def is_open(self, patience_s: float = 0.05) -> bool:
         """Whether the server leaves the connection open, and says nothing."""

@@ -62,6 +62,14 @@ class App:
         return True
 
     async def _answer(self, seen: Seen, send: Any) -> None:
+        if seen.path == "/endless":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            try:
+                while True:
+                    await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+                    await asyncio.sleep(0)
+            finally:
+                seen.left = True
         if seen.path == "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             for piece in (b"one", b"two"):
@@ -716,6 +724,32 @@ def test_client_that_leaves_while_we_do_not_read(server: Server, leave: Callable
             assert not server.seen[0].left
             leave(client)
             await until(lambda: server.seen[0].left)
+
+    server.runner.run(main())
+
+
+def test_client_that_does_not_read_is_cut_off(server: Server) -> None:
+    """It holds a connection to an upstream, and what the upstream has sent."""
+    server.bounds.limits = ServerLimits(send_timeout_s=0.05)
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/endless"))
+            await until(lambda: server.seen and server.seen[0].left)
+
+    server.runner.run(main())
+
+
+def test_client_that_reads_slowly_is_not_cut_off(server: Server) -> None:
+    server.bounds.limits = ServerLimits(send_timeout_s=0.1)
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/endless"))
+            for _ in range(10):
+                await asyncio.sleep(0.03)
+                assert await client.some(4_000_000), "cut off"
+            assert not server.seen[0].left
 
     server.runner.run(main())
 

@@ -105,7 +105,7 @@ CASES = {
     "HEAD with a length": Case(
         wire=OK + b"Content-Length: 2\r\n\r\n", headers=(LENGTH,), no_body=True, body=None
     ),
-    "HEAD with chunks": Case(wire=CHUNKED, no_body=True, body=None),
+    "HEAD with chunks": Case(wire=CHUNKED, no_body=True, body=None, reusable=False),
     "HEAD, close": Case(
         wire=OK + b"Connection: close\r\nContent-Length: 2\r\n\r\n",
         headers=(LENGTH,),

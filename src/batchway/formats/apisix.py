@@ -200,6 +200,7 @@ _TIMED_OUT: dict[str, Any] = {"status": 504, "reason": "upstream timeout"}
 _CODING = "Content-Encoding"
 _names: dict[bytes, str] = {}
 _MAX_NAMES = 1024
+_MAX_NAME = 64
 
 
 def encode_reply(
@@ -266,12 +267,13 @@ def _spell(raw_name: bytes) -> str:
 
     `Content-Encoding` gets one spelling, so that it is found at once: hardly a reply keeps it.
     """
-    if len(_names) >= _MAX_NAMES:
-        _names.clear()
     name = raw_name.decode("latin-1")
     if name.lower() == "content-encoding":
         name = _CODING
-    _names[raw_name] = name
+    if len(name) <= _MAX_NAME:
+        if len(_names) >= _MAX_NAMES:
+            _names.clear()
+        _names[raw_name] = name
     return name
 
 

@@ -5,6 +5,8 @@ from msgspec import Struct
 from batchway.model import Headers, Request
 
 _FORWARDED = frozenset(b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port".split())
+# What only a proxy can know too, and we do not: passed on from one that is trusted, else dropped.
+_CLAIMED = frozenset({b"forwarded", b"x-forwarded-prefix"})
 
 
 class Forwarding(Struct, frozen=True):
@@ -24,15 +26,20 @@ class Forwarding(Struct, frozen=True):
         if memo is not None and memo[0] is self and memo[1] is request.origin:
             block: bytes = memo[2]
             return block
+        trusted = request.origin.trusted
         lines = [
-            b"%b: %b\r\n" % pair for pair in headers.pairs if pair[0] != b"host" and not self._ours(pair[0])
+            b"%b: %b\r\n" % pair
+            for pair in headers.pairs
+            if pair[0] != b"host" and not self._ours(pair[0], trusted=trusted)
         ]
         block = b"".join(lines) + self._about_client(headers, request)
         headers.memo = (self, request.origin, block)
         return block
 
-    def _ours(self, name: bytes) -> bool:
+    def _ours(self, name: bytes, *, trusted: bool) -> bool:
         name = name.replace(b"_", b"-")
+        if name in _CLAIMED:
+            return not trusted
         return name in _FORWARDED or name == self.real_ip_header.replace(b"_", b"-")
 
     def _about_client(self, headers: Headers, request: Request) -> bytes:

@@ -30,12 +30,15 @@ _NAMES_NO_HEADER = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 # By name as it was spelled: upstreams spell few names, and each the same way every time.
 _spelled: dict[bytes, int] = {}
 _MAX_SPELLED = 1024
+_MAX_NAME = 64
 
 
 def _meaning(name: bytes) -> int:
-    if len(_spelled) >= _MAX_SPELLED:
-        _spelled.clear()
-    meaning = _spelled[name] = _MEANINGS.get(name.lower(), _KEPT)
+    meaning = _MEANINGS.get(name.lower(), _KEPT)
+    if len(name) <= _MAX_NAME:
+        if len(_spelled) >= _MAX_SPELLED:
+            _spelled.clear()
+        _spelled[name] = meaning
     return meaning
 
 
@@ -265,6 +268,8 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             self.fail(self._failure)
         elif self._complete:
+            if self._no_body and not b"\r\n\r\n".endswith(data[-4:]):
+                self._excess = True  # the parser has taken it for the body that an answer to HEAD has not
             self._deliver()
         elif self._head_done:
             self._go_on(len(data))
