@@ -84,7 +84,7 @@ def test_of_other_exceptions_clients_learn_an_id_that_the_log_has(kind: str, fai
     assert len(error_id) == 16
     (entry,) = logs
     assert entry["event"] == "call failed"
-    assert (entry["error_id"], entry["method"], entry["exc_info"]) == (error_id, kind, failure)
+    assert (entry["error_id"], entry["method"], repr(entry["exc_info"])) == (error_id, kind, repr(failure))
 
 
 def test_each_failure_has_an_id_of_its_own() -> None:

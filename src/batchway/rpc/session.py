@@ -84,7 +84,9 @@ class Session:
         return self._body(responses)
 
     async def _collect(self) -> list[Any]:
-        return await collect(self._items(), self._target(), self._service.bounds, self._teller.tell)
+        return await collect(
+            self._items(), self._target(), self._service.bounds, self._teller.tell_unanswered
+        )
 
     async def stream(self, send: Send) -> None:
         """Send each response as soon as it is there. What `send` raises cancels the calls."""
@@ -116,7 +118,7 @@ class Session:
             async for reply in replies:
                 entry, found = self._batch.entries[reply.index], reply.result
                 if isinstance(found, BatchwayError):
-                    found = self._teller.tell(entry, found)
+                    found = self._teller.tell_unanswered(entry, found)
                 if found is not None:
                     await send(bytes(self._encoded(entry, found)))
 

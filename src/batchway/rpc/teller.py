@@ -39,13 +39,13 @@ class Teller:
         if isinstance(error, Unfit):
             malformed = self._dialect.unfit(entry, error.reason)
             return self.failure(malformed.error, malformed.id)
-        if isinstance(error, DeadlineExceeded):
-            error = BatchTimedOut()
-        elif isinstance(error, BatchwayError):
-            error = InternalError()  # of the engine, which has logged it
-        elif not isinstance(error, RpcError):
+        if not isinstance(error, RpcError):
             error = self.internal_error(error, method)
         return None if entry.id is NO_ID else self.failure(error.error, entry.id)
+
+    def tell_unanswered(self, entry: Call | Malformed, error: BatchwayError) -> Raw | None:
+        """The response to a call that the engine has no answer of; it has logged what is not to be told."""
+        return self.tell(entry, BatchTimedOut() if isinstance(error, DeadlineExceeded) else InternalError())
 
     def internal_error(self, error: BaseException, method: str) -> InternalError:
         """What is told in place of an exception that nobody meant for a client."""

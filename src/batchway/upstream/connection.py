@@ -268,8 +268,6 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             self.fail(self._failure)
         elif self._complete:
-            if self._no_body and not b"\r\n\r\n".endswith(data[-4:]):
-                self._excess = True  # the parser has taken it for the body that an answer to HEAD has not
             self._deliver()
         elif self._head_done:
             self._go_on(len(data))
@@ -378,6 +376,8 @@ class Connection(asyncio.Protocol):
             self._has_length = True
         elif meaning == _CODED:
             self._has_length = True
+            # The parser would read on for the chunks that an answer to HEAD does not have.
+            self._excess = self._excess or self._no_body
             if value.strip().lower() != b"chunked":
                 self._failure = UpstreamBroken("the upstream's transfer coding is not understood")
 

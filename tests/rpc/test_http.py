@@ -1,0 +1,297 @@
+"""An app over HTTP: what comes in, what goes out, and what becomes of calls whose client leaves."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount
+
+from batchway.rpc import Context, RpcApp
+from batchway.wire import Message
+
+from .asking import call, run
+
+BODY = json.dumps(call("ping")).encode()
+PONG = b'{"jsonrpc":"2.0","result":"pong","id":1}'
+
+
+def make_app(**options: Any) -> RpcApp:
+    app = RpcApp(**options)
+
+    @app.method
+    async def ping() -> str:
+        return "pong"
+
+    @app.method
+    async def look(context: Context) -> list[Any]:
+        return [context.client, context.transport, context.headers.get("x-a"), context.state]
+
+    return app
+
+
+class Exchange:
+    """One request to an ASGI app, and what was sent for it."""
+
+    def __init__(self, app: Any, pieces: Iterable[bytes] = (BODY,), **scope: Any) -> None:
+        self.app = app
+        self.pieces = list(pieces)
+        usual = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": ("10.0.0.1", 5)}
+        self.scope = {**usual, **scope}
+        self.sent: list[Message] = []
+        self.leave = asyncio.Event()
+        self.events: list[str] = []
+
+    async def receive(self) -> Message:
+        if self.pieces:
+            piece = self.pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
+        await self.leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.events.append("sent")
+        self.sent.append(message)
+
+    async def run(self) -> "Exchange":
+        await self.app(self.scope, self.receive, self.send)
+        await asyncio.sleep(0)
+        return self
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+
+def exchange(app: Any, pieces: Iterable[bytes] = (BODY,), **scope: Any) -> Exchange:
+    async def main() -> Exchange:
+        return await Exchange(app, pieces, **scope).run()
+
+    return run(main())
+
+
+def test_call_by_post() -> None:
+    found = exchange(make_app())
+    assert (found.status, found.body) == (200, PONG)
+    assert found.headers == {b"content-type": b"application/json", b"content-length": b"40"}
+
+
+@pytest.mark.parametrize(
+    "pieces", [[BODY[:5], BODY[5:]], [b"", BODY, b""], [bytes([byte]) for byte in BODY]]
+)
+def test_body_in_pieces(pieces: list[bytes]) -> None:
+    assert exchange(make_app(), pieces).body == PONG
+
+
+@pytest.mark.parametrize("said", [call("ping", None, ...), [call("ping", None, ...)] * 2])
+def test_notifications_have_no_content(said: Any) -> None:
+    found = exchange(make_app(), [json.dumps(said).encode()])
+    assert (found.status, found.body, found.headers) == (204, b"", {})
+
+
+def test_notifications_of_the_sajya_profile_have_an_empty_one() -> None:
+    note = json.dumps(call("ping", None, ...)).encode()
+    found = exchange(make_app(profile="sajya"), [note])
+    assert (found.status, found.body) == (200, b"{}")
+    found = exchange(make_app(profile="sajya"), [b"[" + note + b"]"])
+    assert (found.status, found.body) == (200, b"[]")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1"])
+def test_errors_are_200(body: bytes) -> None:
+    found = exchange(make_app(), [body])
+    assert found.status == 200
+    assert json.loads(found.body)["error"]["code"] in (-32700, -32600)
+
+
+@pytest.mark.parametrize("content_type", [None, b"application/x-www-form-urlencoded", b"text/plain", b"x"])
+def test_any_content_type_will_do_unless_it_must_be_json(content_type: bytes | None) -> None:
+    headers = [] if content_type is None else [(b"content-type", content_type)]
+    assert exchange(make_app(), headers=headers).body == PONG
+    found = exchange(make_app(strict_content_type=True), headers=headers)
+    assert found.status == 415
+    assert json.loads(found.body) == {
+        "jsonrpc": "2.0",
+        "error": {"code": -32056, "message": "Unsupported media type"},
+        "id": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "content_type", [b"application/json", b"Application/JSON; charset=utf-8", b"application/json-rpc"]
+)
+def test_json_is_json(content_type: bytes) -> None:
+    found = exchange(make_app(strict_content_type=True), headers=[(b"content-type", content_type)])
+    assert found.body == PONG
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_body_that_is_too_large_is_refused(announced: bool) -> None:
+    app = make_app(max_body_bytes=100)
+    headers = [(b"content-length", b"1000")] if announced else []
+    found = exchange(app, [b" " * 60] * 10, headers=headers)
+    assert found.status == 413
+    assert json.loads(found.body) == {
+        "jsonrpc": "2.0",
+        "error": {"code": -32053, "message": "Request too large"},
+        "id": None,
+    }
+
+
+@pytest.mark.parametrize("http_method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_calls_come_by_post(http_method: str) -> None:
+    found = exchange(make_app(), method=http_method)
+    assert found.status == 405
+    assert found.headers[b"allow"] == b"POST"
+    assert json.loads(found.body)["error"]["code"] == -32057
+
+
+def test_context_tells_of_the_request() -> None:
+    state = {"database": "db"}
+    body = json.dumps(call("look")).encode()
+    found = exchange(make_app(), [body], headers=[(b"x-a", b"b")], state=state)
+    assert json.loads(found.body)["result"] == ["10.0.0.1", "http", "b", state]
+    found = exchange(make_app(), [body], client=None)
+    assert json.loads(found.body)["result"] == ["", "http", None, {}]
+
+
+def test_client_that_leaves_takes_its_calls_with_it() -> None:
+    app = make_app()
+    stopped = []
+
+    @app.method
+    async def work() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            stopped.append(1)
+
+    async def main() -> None:
+        leaving = Exchange(app, [json.dumps([call("work")]).encode()])
+        serving = asyncio.create_task(leaving.run())
+        await asyncio.sleep(0.01)
+        leaving.leave.set()
+        await asyncio.wait_for(serving, 1)
+        assert stopped == [1]
+        assert leaving.status == 499
+
+    run(main())
+
+
+def test_client_that_leaves_half_way_is_no_error() -> None:
+    async def main() -> None:
+        leaving = Exchange(make_app(), [])
+        leaving.leave.set()
+        await leaving.run()
+        assert leaving.status == 499
+
+    run(main())
+
+
+def test_server_that_cancels_is_heard() -> None:
+    app = make_app()
+
+    @app.method
+    async def work() -> None:
+        await asyncio.sleep(100)
+
+    async def main() -> None:
+        serving = asyncio.create_task(Exchange(app, [json.dumps(call("work")).encode()]).run())
+        await asyncio.sleep(0.01)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    run(main())
+
+
+def test_work_begins_when_the_response_is_sent() -> None:
+    app = make_app()
+
+    async def main() -> None:
+        asking = Exchange(app, [json.dumps(call("order")).encode()])
+
+        async def work() -> None:
+            asking.events.append("worked")
+
+        @app.method
+        async def order(context: Context) -> None:
+            context.after(work)
+
+        await asking.run()
+        await app.aclose()
+        assert asking.events == ["sent", "sent", "worked"]
+
+    run(main())
+
+
+def test_shutdown_waits_for_work() -> None:
+    app = make_app()
+    done = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.append(1)
+
+    @app.method
+    async def order(context: Context) -> None:
+        context.after(work)
+
+    async def main() -> None:
+        await Exchange(app, [json.dumps(call("order")).encode()]).run()
+        sent = []
+        messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Message:
+            return messages.pop(0)
+
+        async def send(message: Message) -> None:
+            sent.append((message["type"], list(done)))
+
+        await app({"type": "lifespan"}, receive, send)
+        assert sent == [("lifespan.startup.complete", []), ("lifespan.shutdown.complete", [1])]
+
+    run(main())
+
+
+def test_websockets_are_closed_for_now() -> None:
+    async def main() -> None:
+        sent = []
+
+        async def send(message: Message) -> None:
+            sent.append(message["type"])
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        await make_app()({"type": "websocket"}, receive, send)
+        assert sent == ["websocket.close"]
+
+    run(main())
+
+
+def test_app_inside_another() -> None:
+    class Outside(BaseHTTPMiddleware):
+        async def dispatch(self, request: Any, call_next: Any) -> Any:
+            response = await call_next(request)
+            response.headers["x-outside"] = "1"
+            return response
+
+    outer = Starlette(routes=[Mount("/rpc", make_app())], middleware=[Middleware(Outside)])
+    found = exchange(outer, path="/rpc/", query_string=b"")
+    assert (found.status, found.body) == (200, PONG)
+    assert found.headers[b"x-outside"] == b"1"
+    note = json.dumps(call("ping", None, ...)).encode()
+    assert exchange(outer, [note], path="/rpc/", query_string=b"").status == 204
