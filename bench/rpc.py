@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
-from jsonrpc import Dispatcher, JSONRPCResponseManager  # type: ignore[import-untyped]
-from jsonrpclib.SimpleJSONRPCServer import SimpleJSONRPCDispatcher  # type: ignore[import-untyped]
+from jsonrpc import Dispatcher, JSONRPCResponseManager
+from jsonrpclib.SimpleJSONRPCServer import SimpleJSONRPCDispatcher
 from msgspec import UNSET, Raw, Struct, UnsetType
 from pjrpc.server import AsyncDispatcher, MethodRegistry
 

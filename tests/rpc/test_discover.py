@@ -22,11 +22,7 @@ class Item(Struct):
     count: Annotated[int, Meta(ge=1)] = 1
 
 
-def other_item() -> type[Struct]:
-    return msgspec.defstruct("Item", [("other", bool)])
-
-
-Other = other_item()
+Other = msgspec.defstruct("Item", [("other", bool)], module="elsewhere")
 
 
 async def load(id: int) -> object:
@@ -151,6 +147,18 @@ def test_classes_of_one_name_are_told_apart() -> None:
 
     assert properties("shop@order") == {"name", "count"}
     assert properties("shop@other") == {"other"}
+
+
+def test_classes_that_cannot_be_told_apart_are_no_failure() -> None:
+    app = RpcApp()
+    kinds = [msgspec.defstruct("Same", [(name, int)], module="same") for name in ("a", "b")]
+    for number, kind in enumerate(kinds):
+
+        async def take(value: kind) -> None: ...  # type: ignore[valid-type]
+
+        take.__annotations__["value"] = kind
+        app.method(f"take{number}")(take)
+    assert len(app.openrpc()["methods"]) == 2
 
 
 def test_document_is_discovered() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -208,10 +209,13 @@ def test_a_directory_in_the_files_place_is_named(runner: Runner, path: Path) -> 
     assert refusal(runner, path) == f"the store {path} cannot be written: Is a directory"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_file_that_cannot_be_written_is_named(runner: Runner, path: Path) -> None:
-    path.touch(mode=0o400)
+def test_a_file_that_cannot_be_written_is_named(
+    runner: Runner, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:  # what the system says to all but root
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
+    monkeypatch.setattr(os, "open", refuse)
     assert refusal(runner, path) == f"the store {path} cannot be written: Permission denied"
 
 

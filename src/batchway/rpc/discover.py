@@ -91,10 +91,19 @@ class _Schemas:
 
     def __init__(self, methods: Sequence[Method]) -> None:
         kinds = [kind for method in methods for kind in _kinds(method) if _has_schema(kind)]
-        # All at once, so that classes of one name get different ones.
-        schemas, self.components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-        self._schemas = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
+        self.components: dict[str, Any] = {}
+        self._schemas: dict[int, dict[str, Any]] = {}
         self._kinds = kinds  # kept, so that no other gets the id of one
+        try:
+            self._add(kinds)  # all at once, so that classes of one name get different ones
+        except KeyError:  # two of one module and name are too much for msgspec
+            for kind in kinds:
+                self._add([kind])
+
+    def _add(self, kinds: Sequence[Any]) -> None:
+        schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+        self.components |= components
+        self._schemas |= {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of a type; of one that msgspec does not know, one that takes all."""

@@ -73,6 +73,7 @@ async def _serve_http(app: App, scope: Scope, receive: Receive, send: Send) -> N
         await _send_gone(send)
     finally:
         watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _send_gone(send: Send) -> None:

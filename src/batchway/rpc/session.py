@@ -54,7 +54,7 @@ class Session:
         self._batch = batch
         self._caller = caller
         self._teller = service.teller
-        self._spent = 0
+        self._room_held = self._room_sent = service.limits.max_response_bytes
         self._context: Context | None = None
 
     @property
@@ -148,7 +148,6 @@ class Session:
             is_whole = False
         if is_whole:
             return body
-        self._spent = 0
         fitting = [
             found if found is None else self._encoded(entry, found)
             for entry, found in zip(self._batch.entries, responses, strict=True)
@@ -232,25 +231,21 @@ class Session:
         return self._service.dialect.answer(encoded, call.id)
 
     def _large(self, call: Call, result: Raw) -> Response:
-        """The response with a result, if there is room for it."""
-        if self._spend(len(result)):
-            return self._service.dialect.answer(result, call.id)
-        return self._teller.tell(call, ResponseTooLarge())
+        """The response with a result, if there is room to hold it until all are there."""
+        size = len(result)
+        if size > min(self._room_held, self._service.limits.max_reply_bytes):
+            return self._teller.tell(call, ResponseTooLarge())
+        self._room_held -= size
+        return self._service.dialect.answer(result, call.id)
 
     def _encoded(self, entry: Call | Malformed, response: Struct | Raw) -> Raw:
-        """The bytes of a response, or of what is said where there is no room for it."""
+        """The bytes of a response, or of what is said where there is no room to send it."""
         try:
             encoded = Raw(self._service.encode(response))
-            if self._spend(len(encoded)):
-                return encoded
-            told = self._teller.tell(entry, ResponseTooLarge())
         except ValueError as error:
-            told = self._teller.tell(entry, error)
-        return encoded if told is None else told
-
-    def _spend(self, size: int) -> bool:
-        limits = self._service.limits
-        if size > limits.max_reply_bytes or size > limits.max_response_bytes - self._spent:
-            return False
-        self._spent += size
-        return True
+            return self._teller.failure(self._teller.internal_error(error, "").error, entry.id)
+        size = len(encoded)
+        if size > min(self._room_sent, self._service.limits.max_reply_bytes):
+            return self._teller.failure(ResponseTooLarge().error, entry.id)
+        self._room_sent -= size
+        return encoded

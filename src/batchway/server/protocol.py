@@ -75,6 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.timeout_keep_alive = self.bounds.limits.keepalive_timeout_s  # type: ignore[assignment] # a float works
         self._in_head = False
         self._head_bytes = 0
         self._begun = 0
@@ -196,6 +197,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _problem(self) -> tuple[HTTPStatus, str] | None:
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.0 and HTTP/1.1 are understood here"
         if self.parser.get_method() in (b"CONNECT", b"TRACE"):
             return HTTPStatus.METHOD_NOT_ALLOWED, "CONNECT and TRACE are not allowed"
         size, hosts, has_body = len(self.url), 0, False
