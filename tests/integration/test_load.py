@@ -79,12 +79,7 @@ def test_memory_stays_flat(start_gateway: StartGateway, nginx: Nginx) -> None:
         "path",
         "query",
         "header",
-        pytest.param(
-            "host",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: the route cache keeps 8192 hosts, however long they are"
-            ),
-        ),
+        "host",
     ],
 )
 def test_large_requests_do_not_stay_in_memory(

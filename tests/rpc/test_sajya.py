@@ -145,7 +145,8 @@ def test_params_are_told_in_its_words(app: RpcApp) -> None:
         [("a", ["The a field is required."]), ("b", ["The b field is required."])],
     )
     wrong = {
-        "text": 1, "number": "x", "flag": 0, "items": 1, "home_address": {"street": None}, "count": 0, "x": 1,
+        "text": 1, "number": "x", "flag": 0, "items": 1, "home_address": {"street": None},
+        "count": 0, "x": 1,
     }  # fmt: skip
     assert said(app, call("all_kinds", wrong)) == failure(
         "1",

@@ -51,9 +51,10 @@ else:
             spare = self._spare
             if spare is None or spare.over:
                 spare = self._spare = _Spare(loop)
-            if spare.try_first_step(work, loop):
+            task = spare.try_first_step(work, loop)
+            if task is not None:
                 self._spare = None
-                return spare.task
+                return task
             self.unused = True
             if spare.is_used_up():
                 self._spare = None
@@ -73,10 +74,14 @@ else:
             self._has_begun = False
             self._pristine = copy_context()
             self._context = self._pristine.copy()
-            self.task: asyncio.Task[None] = loop.create_task(self, context=self._context)
+            # Kept no longer than it is needed: the task keeps us, and together we would wait for the
+            # garbage collector.
+            self._task: asyncio.Task[None] | None = loop.create_task(self, context=self._context)
 
-        def try_first_step(self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> bool:
-            """Run the first step of `work`; whether there are more, which are this task's then."""
+        def try_first_step(
+            self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+        ) -> asyncio.Task[None] | None:
+            """Run the first step of `work`; the task that runs the others, None if there are none."""
             outer = asyncio.current_task(loop)
             if outer is not None:
                 asyncio.tasks._leave_task(loop, outer)

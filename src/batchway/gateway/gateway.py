@@ -26,7 +26,7 @@ from batchway.upstream import Pools, Terms, UpstreamClient
 log = structlog.get_logger(__name__)
 
 _MAX_FOUND = 8192
-_MAX_FOUND_PATH = 256
+_MAX_FOUND_SIZE = 256
 _EXPOSED = "expose:"  # no id of a stored route has a colon
 _NEVER_SENT_ON = frozenset({"CONNECT", "TRACE"})
 
@@ -108,7 +108,7 @@ class Gateway:
             if route is None:
                 message = "404 Route Not Found"
                 raise RouteNotFound(message)
-            if len(request.path) <= _MAX_FOUND_PATH:
+            if len(request.path) + len(host or b"") <= _MAX_FOUND_SIZE:
                 if len(self._found) >= _MAX_FOUND:
                     self._found.clear()
                 self._found[asked] = route

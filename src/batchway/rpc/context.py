@@ -82,8 +82,8 @@ class Context:
         """What was put off by `after`."""
         self.call = _NO_CALL
         """As it was sent."""
-        self.party: object = self
-        """The same for all calls of a batch: turns go round between parties."""
+        self.party: object = None
+        """The same for all calls of a batch, and for no other: turns go round between parties."""
         self._state = {} if state is None else dict(state)
         self._background: Background | None = None
 
@@ -133,7 +133,7 @@ class Context:
         context = self._copy()
         context.calls = calls
         context.deadline = deadline
-        context.party = context
+        context.party = object()
         return context
 
     def of_call(self, call: Call, weight: int, background: Background) -> "Context":
