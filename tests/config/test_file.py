@@ -486,8 +486,8 @@ def test_unset_variable_in_plugin_attr_has_its_place(tmp_path: Path) -> None:
         ("batchway: {expose_batch: true}", "expose_batch", True),
         ("batchway: {expose_batch: '${{NONE:=true}}'}", "expose_batch", True),
         ("batchway: {workers: 1}", "workers", 1),
-        ("batchway: {store: {kind: sqlite, path: /tmp/b.db}}", "store",
-         StoreSettings(path="/tmp/b.db")),  # noqa: S108
+        ("batchway: {store: {kind: sqlite, path: var/b.db}}", "store",
+         StoreSettings(path="var/b.db")),
         ("batchway: {store: {path: '${{NONE:=123}}'}}", "store", StoreSettings(path="123")),
         ("batchway: {log: {level: debug}}", "log", LogSettings(level="debug")),
         ("batchway: {log: {format: json}}", "log", LogSettings(format="json")),

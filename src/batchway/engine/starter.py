@@ -37,10 +37,11 @@ else:
     class Starter:
         """Starts the items of one batch."""
 
-        __slots__ = ("_spare", "unused")
+        __slots__ = ("_spare", "_task", "unused")
 
         def __init__(self) -> None:
             self._spare: _Spare | None = None
+            self._task: asyncio.Task[None] | None = None
             self.unused = False
             """Whether a task stands by, or stood, that nobody needed."""
 
@@ -48,16 +49,16 @@ else:
             self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
         ) -> asyncio.Task[None] | None:
             """Run `work` up to where it first suspends; None if it came to its end before that."""
-            spare = self._spare
-            if spare is None or spare.over:
-                spare = self._spare = _Spare(loop)
-            task = spare.try_first_step(work, loop)
-            if task is not None:
-                self._spare = None
+            spare, task = self._spare, self._task
+            if spare is None or task is None or spare.over:
+                spare = self._spare = _Spare()
+                task = self._task = loop.create_task(spare, context=spare.context)
+            if spare.try_first_step(work, task, loop):
+                self._spare = self._task = None
                 return task
             self.unused = True
-            if spare.is_used_up():
-                self._spare = None
+            if spare.context != spare.pristine or task.cancelling():
+                self._spare = self._task = None  # the next must not find what this one has left behind
             return None
 
         async def aclose(self) -> None:
@@ -65,41 +66,37 @@ else:
             await asyncio.sleep(0)
 
     class _Spare(Coroutine[Any, Any, None]):
-        """A task that does not know yet what it is for. Without work it ends with its first step."""
+        """What a task does that does not know yet what it is for. Without work it ends with its first step.
 
-        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        It does not keep its task: each keeping the other, they would wait for the garbage collector.
+        """
+
+        def __init__(self) -> None:
             self.over = False
+            self.pristine = copy_context()
+            self.context = self.pristine.copy()
             self._work: Coroutine[Any, Any, None] | None = None
             self._awaited: Any = None
             self._has_begun = False
-            self._pristine = copy_context()
-            self._context = self._pristine.copy()
-            # Kept no longer than it is needed: the task keeps us, and together we would wait for the
-            # garbage collector.
-            self._task: asyncio.Task[None] | None = loop.create_task(self, context=self._context)
 
         def try_first_step(
-            self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
-        ) -> asyncio.Task[None] | None:
-            """Run the first step of `work`; the task that runs the others, None if there are none."""
+            self, work: Coroutine[Any, Any, None], task: asyncio.Task[None], loop: asyncio.AbstractEventLoop
+        ) -> bool:
+            """Run the first step of `work` in our `task`; whether there are more, which are ours then."""
             outer = asyncio.current_task(loop)
             if outer is not None:
                 asyncio.tasks._leave_task(loop, outer)
-            asyncio.tasks._enter_task(loop, self.task)
+            asyncio.tasks._enter_task(loop, task)
             try:
-                self._awaited = marked(self._context.run(work.send, None), awaited=False)
+                self._awaited = marked(self.context.run(work.send, None), awaited=False)
             except (StopIteration, asyncio.CancelledError):  # of its own accord: nobody can have yet
                 return False
             finally:
-                asyncio.tasks._leave_task(loop, self.task)
+                asyncio.tasks._leave_task(loop, task)
                 if outer is not None:
                     asyncio.tasks._enter_task(loop, outer)
             self._work = work
             return True
-
-        def is_used_up(self) -> bool:
-            """Whether work that has ended left something behind that the next must not find."""
-            return self._context != self._pristine or self.task.cancelling() > 0
 
         # --- what the task calls
 
