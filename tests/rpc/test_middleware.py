@@ -6,7 +6,7 @@ from typing import Any
 
 from batchway.rpc import Context, Middleware, Procedure, Proceed, Proxy, RpcApp, RpcError, method
 
-from .asking import answer, ask, call, error, result, run
+from .asking import answer, ask, call, error, play, result, run
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -216,6 +216,53 @@ def test_middleware_may_time_calls_and_batches() -> None:
 
     run(main())
     assert took[""] >= took["sleep"] >= 0.005
+
+
+def test_time_of_a_batch_is_that_of_its_middleware_too() -> None:
+    async def slow(context: Context, proceed: Proceed) -> None:
+        await asyncio.sleep(3)
+        await proceed()
+
+    app = RpcApp(batch_middleware=[slow], timeout_s=5)
+
+    @app.method
+    async def sleep(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    async def main() -> None:
+        said = await ask(app, [call("sleep", [1]), call("sleep", [3])])
+        assert [one.get("result", one.get("error")) for one in said] == [
+            "done",
+            {"code": -32050, "message": "Batch timed out"},
+        ]
+        assert asyncio.get_running_loop().time() == 5
+        await asyncio.sleep(0)
+
+    play(main())
+
+
+def test_middleware_that_hangs_costs_its_batch() -> None:
+    async def hang(context: Context, proceed: Proceed) -> None:
+        await proceed()
+        await asyncio.sleep(1000)
+
+    app = RpcApp(batch_middleware=[hang], timeout_s=5)
+
+    @app.method
+    async def ping() -> str:
+        return "pong"
+
+    async def main() -> None:
+        said = await ask(app, [call("ping")])
+        assert said == {
+            "jsonrpc": "2.0",
+            "error": {"code": -32050, "message": "Batch timed out"},
+            "id": None,
+        }
+        assert asyncio.get_running_loop().time() == 6
+
+    play(main())
 
 
 def test_middleware_of_a_caller_is_around_prompt_methods_too() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchway.rpc import Context, RpcApp
+from batchway.rpc import Context, Proxy, RpcApp
 
 from .asking import answer, ask, call, play, run
 
@@ -208,6 +208,20 @@ def test_time_for_each_call_is_a_setting_that_a_method_may_override() -> None:
 
         said = await ask(app, [call("sleep", [2]), call("patient")])
         assert [one.get("result", one.get("error")) for one in said] == [CALL_TIMED_OUT, "done"]
+
+    play(main())
+
+
+def test_proxies_have_no_more_time_than_methods() -> None:
+    class Slow(Proxy):
+        name = "slow"
+
+        async def forward(self, method: str, params: Any, context: Context) -> None:
+            await asyncio.sleep(100)
+
+    async def main() -> None:
+        app = RpcApp([Slow], call_timeout_s=1)
+        assert (await ask(app, call("slow@any")))["error"] == CALL_TIMED_OUT
 
     play(main())
 

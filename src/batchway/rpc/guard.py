@@ -30,7 +30,9 @@ class Rate:
 class Guard:
     """The limits of one method."""
 
-    def __init__(self, *, timeout_s: float | None, concurrency: int | None, rate: float | None) -> None:
+    def __init__(
+        self, *, timeout_s: float | None, concurrency: int | None = None, rate: float | None = None
+    ) -> None:
         self._timeout_s = timeout_s
         self._slots = None if concurrency is None else Slots(concurrency)
         self._rate = None if rate is None else Rate(rate)

@@ -109,15 +109,20 @@ class ProxyMethod:
     is_prompt = False
     weight = 1
 
-    def __init__(self, name: str, proxy: Proxy, part: str, middleware: Sequence[Middleware]) -> None:
+    def __init__(
+        self, name: str, proxy: Proxy, part: str, middleware: Sequence[Middleware], tools: Tools
+    ) -> None:
         self.name = name
         self._proxy = proxy
         self._part = part
         self._middleware = tuple(middleware)
+        self._guard = Guard(timeout_s=tools.call_timeout_s)
 
     async def run(self, context: Context) -> Any:
         """What the proxy has for it."""
-        return await around((*context.middleware, *self._middleware), context, self._invoke)()
+        return await self._guard.run(
+            context.party, around((*context.middleware, *self._middleware), context, self._invoke)
+        )
 
     async def _invoke(self, context: Context) -> Any:
         return await self._proxy.forward(self._part, read_params(context.call.params), context)

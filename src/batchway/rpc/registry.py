@@ -74,7 +74,7 @@ class Registry:
         proxy = self._proxies.get(procedure)
         if proxy is None or not delimiter:
             return None
-        return ProxyMethod(name, proxy, part, (*self._middleware, *proxy.middleware))
+        return ProxyMethod(name, proxy, part, (*self._middleware, *proxy.middleware), self._tools)
 
 
 def _check_name(name: str) -> None:

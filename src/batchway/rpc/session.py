@@ -15,6 +15,7 @@ from batchway.rpc import prompt
 from batchway.rpc.background import Background, Job
 from batchway.rpc.context import Context, Middleware
 from batchway.rpc.errors import (
+    BatchTimedOut,
     InvalidParams,
     MethodNotFound,
     ResponseTooLarge,
@@ -29,6 +30,9 @@ from batchway.rpc.settings import RpcLimits
 from batchway.rpc.teller import Teller
 
 Send = Callable[[bytes], Awaitable[None]]
+
+MIDDLEWARE_GRACE_S = 1.0
+"""What middleware around a batch may take beyond the batch's time, to have its say on what came late."""
 
 
 class Service(Struct, frozen=True):
@@ -69,24 +73,33 @@ class Session:
 
     async def answer(self) -> bytes | None:
         """The response body, None if there is nothing to say. Cancelled, it cancels the calls."""
+        bounds = self._service.bounds
         if not self._service.middleware:
-            return self._body(await self._collect())
+            return self._body(await self._collect(bounds))
         found: list[list[Any]] = []
 
-        async def innermost(_: Context) -> None:
-            found.append(await self._collect())
+        async def innermost(context: Context) -> None:
+            found.append(await self._collect(Bounds(context.remaining_s, bounds.concurrency)))
 
         try:
-            await around(self._service.middleware, self.context, innermost)()
+            await self._surround(innermost)
             (responses,) = found
         except Exception as error:  # noqa: BLE001 - told as a call's own, and logged there
             return self._refusal(error)
         return self._body(responses)
 
-    async def _collect(self) -> list[Any]:
-        return await collect(
-            self._items(), self._target(), self._service.bounds, self._teller.tell_unanswered
-        )
+    async def _surround(self, innermost: Callable[[Context], Awaitable[None]]) -> None:
+        """Run `innermost` with all middleware around it. Raises what that raises, BatchTimedOut."""
+        try:
+            async with asyncio.timeout_at(self.context.deadline + MIDDLEWARE_GRACE_S) as scope:
+                await around(self._service.middleware, self.context, innermost)()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise BatchTimedOut from None
+
+    async def _collect(self, bounds: Bounds) -> list[Any]:
+        return await collect(self._items(), self._target(), bounds, self._teller.tell_unanswered)
 
     async def stream(self, send: Send) -> None:
         """Send each response as soon as it is there. What `send` raises cancels the calls."""
@@ -99,11 +112,11 @@ class Session:
                 lost.append(error)
                 raise
 
-        async def innermost(_: Context) -> None:
-            await self._run_all(send_one)
+        async def innermost(context: Context) -> None:
+            await self._run_all(send_one, Bounds(context.remaining_s, self._service.bounds.concurrency))
 
         try:
-            await around(self._service.middleware, self.context, innermost)()
+            await self._surround(innermost)
         except Exception as error:
             if lost:
                 raise
@@ -111,9 +124,9 @@ class Session:
             if refusal is not None:
                 await send(refusal)
 
-    async def _run_all(self, send: Send) -> None:
+    async def _run_all(self, send: Send, bounds: Bounds) -> None:
         replies: AsyncGenerator[Reply[Response], None]
-        replies = run(self._items(), self._target(), self._service.bounds, own_tasks=True)
+        replies = run(self._items(), self._target(), bounds, own_tasks=True)
         async with aclosing(replies):
             async for reply in replies:
                 entry, found = self._batch.entries[reply.index], reply.result

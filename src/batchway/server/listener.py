@@ -102,8 +102,10 @@ class Listener:
         self._socket.close()
 
     def hurry(self) -> None:
-        """Do not wait for running requests any longer."""
+        """Do not wait for running requests any longer: cut their connections."""
         self._server.force_exit = True
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
 
 
 class _Server(uvicorn.Server):
