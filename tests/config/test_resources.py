@@ -5,7 +5,6 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchway.config.resources import (
-    KeepalivePool,
     Node,
     Timeout,
     Tls,
@@ -102,7 +101,7 @@ def test_an_upstream_has_defaults() -> None:
         "upstream_host": None,
         "timeout": Timeout(60, 60, 60),
         "retries": None,
-        "keepalive_pool": KeepalivePool(256, 60, 1000),
+        "keepalive_pool": None,
         "max_connections": None,
         "tls": Tls(verify=False),
         "create_time": None,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from .conftest import StartNginx, StartScripted
+from .conftest import StartGateway, StartNginx, StartScripted
 from .gateway import TRACEBACK, Gateway
 from .nginx import Nginx
 from .scripted import Peer, Received, each, echo, ok, slowly
@@ -60,6 +60,21 @@ def test_only_so_many_idle_connections_are_kept(gateway: Gateway, scripted: Star
 
     assert upstream.most == 20
     upstream.wait(lambda upstream: upstream.open == 3)
+
+
+def test_the_worker_says_what_the_upstream_does_not(
+    start_gateway: StartGateway, scripted: StartScripted
+) -> None:
+    limits = {"upstream_keepalive": 3, "upstream_idle_timeout_s": 0.5}
+    gateway = start_gateway({"batchway": {"limits": limits}})
+    upstream = scripted(slowly(0.1))
+    prefix = gateway.route(upstream)
+
+    gateway.replies([prefix + "/x"] * 20)
+
+    assert upstream.most == 20
+    upstream.wait(lambda upstream: upstream.open == 3)
+    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=3)
 
 
 def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartScripted) -> None:

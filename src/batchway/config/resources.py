@@ -84,7 +84,8 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeout: Timeout = Timeout(60, 60, 60)
     retries: Count | None = None
     """None: as many as there are other nodes."""
-    keepalive_pool: KeepalivePool = KeepalivePool()
+    keepalive_pool: KeepalivePool | None = None
+    """None: as `batchway.limits` says."""
     max_connections: Positive | None = None
     """Connections to one node, per worker. Ours: APISIX has no such limit."""
     tls: Tls = Tls()

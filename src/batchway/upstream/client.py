@@ -84,9 +84,9 @@ class UpstreamClient:
         kept = upstream.keepalive_pool
         self._terms = Terms(
             max_connections=upstream.max_connections or terms.max_connections,
-            max_idle=kept.size,
-            idle_timeout_s=kept.idle_timeout,
-            max_requests=kept.requests,
+            max_idle=terms.max_idle if kept is None else kept.size,
+            idle_timeout_s=terms.idle_timeout_s if kept is None else kept.idle_timeout,
+            max_requests=terms.max_requests if kept is None else kept.requests,
             max_header_bytes=terms.max_header_bytes,
         )
         retries = upstream.retries
