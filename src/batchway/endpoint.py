@@ -16,7 +16,7 @@ HttpTarget = Callable[[Request], Awaitable[Response]]
 MIN_COMPRESSED_BYTES = 1400
 """A response that fits one packet gains nothing by compression."""
 _INLINE_BYTES = 256 * 1024
-_LEVEL = 1  # a third of level 6's time for nine tenths of its effect on JSON
+_LEVEL = 1  # a third of level 6's time; JSON of replies shrinks to 9 % instead of 6 %
 
 # Content types that a page may send to another site without asking it first. Source: Fetch, 2.2.2,
 # "CORS-safelisted request-header".

@@ -140,7 +140,7 @@ class Runtime:
         await self._sync.load()
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
-        for name in ("store", "workers", "dns_resolver", "dns_resolver_valid", "ssl_trusted_certificate"):
+        for name in _NEED_RESTART:
             if getattr(settings, name) != getattr(before, name):
                 log.warning("a change of this setting needs a restart", setting=name)
 
@@ -200,6 +200,16 @@ class Runtime:
         """Cut the draining short."""
         for listener in self._all_listeners():
             listener.hurry()
+
+
+_NEED_RESTART = (
+    "store",
+    "workers",
+    "dns_resolver",
+    "dns_resolver_valid",
+    "resolver_timeout",
+    "ssl_trusted_certificate",
+)
 
 
 def _settle_memory() -> None:
