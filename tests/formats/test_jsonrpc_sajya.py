@@ -68,7 +68,12 @@ def test_id_0_is_no_notification_and_no_id_is_one() -> None:
         (sent(jsonrpc=2.0), WRONG_VERSION),
         ('{"method":"a"}', VERSION),
         ('{"jsonrpc":"2.0","id":1}', METHOD),
-        (sent(method=""), None),
+        (sent(method=""), METHOD),
+        (sent(method=" \t"), METHOD),
+        (sent(method=[]), METHOD),
+        ('{"jsonrpc":"2.0","method":{ }}', METHOD),
+        (sent(jsonrpc="2.0 "), WRONG_VERSION),
+        ('{"jsonrpc":"2.\\u0030"}', METHOD),
         (sent(method=1), WRONG_METHOD),
         (sent(method=["a"]), WRONG_METHOD),
         (sent(id=["test"]), WRONG_ID),
@@ -82,12 +87,17 @@ def test_id_0_is_no_notification_and_no_id_is_one() -> None:
 )
 def test_bad_envelope_is_told_what_is_wrong_with_each_member(body: str, data: Any) -> None:
     found = entry(body)
-    if data is None:  # a name that no method has, and no fault of the envelope
-        assert isinstance(found, Call)
-    else:
-        assert isinstance(found, Malformed)
-        assert found.error == Error(-32602, "Invalid params", data)
-        assert bytes(found.id) == b"null"
+    assert isinstance(found, Malformed)
+    assert found.error == Error(-32602, "Invalid params", data)
+    assert bytes(found.id) == b"null"
+
+
+def test_calls_beside_one_without_a_name_are_calls() -> None:
+    body = f"[{sent(method='')},{sent(id=2)}]".encode()
+    nameless, call = DIALECT.decode(body, max_items=10, max_depth=8).entries
+    assert isinstance(nameless, Malformed)
+    assert isinstance(call, Call)
+    assert bytes(call.id) == b'"2"'
 
 
 @pytest.mark.parametrize("body", ["{}", "1", '"x"', "null", "[[]]", "[1]"])
@@ -107,7 +117,7 @@ def test_params_that_are_no_array_are_told_as_any_member() -> None:
 def test_member_that_comes_twice_is_an_invalid_request() -> None:
     found = entry('{"jsonrpc":"2.0","method":"a","method":"b","id":1}')
     assert isinstance(found, Malformed)
-    assert found.error.code == -32600
+    assert (found.error.code, bytes(found.id)) == (-32600, b'"1"')
 
 
 def encode(*responses: Any, single: bool) -> bytes | None:

@@ -121,8 +121,8 @@ class Dialect:
             raws = entries.split(body, single=single)
         return Batch([self._examine(raw, max_depth) for raw in raws], single)
 
-    def accept(self, calls: list[Call]) -> Sequence[Call]:
-        """The calls as they are to be run."""
+    def accept(self, calls: list[Call]) -> Sequence[Call | Malformed]:
+        """The calls as they are to be run. A dialect may find one to be none."""
         return calls
 
     def malformed(self, entry: Raw, reason: str | UnsetType = UNSET) -> Malformed:
