@@ -5,7 +5,8 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-scripts/setup.sh dev nginx curl yq
+scripts/setup.sh dev nginx curl yq npm
+scripts/clients.sh
 
 failed=()
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from batchway import endpoint
+from batchway import endpoint, negotiation
 from batchway.errors import (
     BatchTooLarge,
     BatchwayError,
@@ -368,7 +368,7 @@ def test_small_response_is_not_compressed_and_does_not_vary(accepted: bytes) -> 
 def test_compression_begins_where_a_packet_ends(more: int, compressed: bool) -> None:
     plain = answer(outer(batch("/a")), Echo(b""))
     assert isinstance(plain.body, bytes)
-    body = b"x" * (endpoint.MIN_COMPRESSED_BYTES - len(plain.body) + more)
+    body = b"x" * (negotiation.MIN_COMPRESSED_BYTES - len(plain.body) + more)
     response = answer(outer(batch("/a"), (b"accept-encoding", b"gzip")), Echo(body))
     assert ((b"Content-Encoding", b"gzip") in response.headers) == compressed
 
@@ -381,13 +381,13 @@ def test_compression_makes_it_smaller() -> None:
 
 def test_large_response_is_compressed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
-    compress = endpoint._gzip
+    compress = negotiation._gzip
 
     def noted(body: bytes) -> bytes:
         threads.append(threading.current_thread())
         return compress(body)
 
-    monkeypatch.setattr(endpoint, "_gzip", noted)
+    monkeypatch.setattr(negotiation, "_gzip", noted)
     for size in (5_000, 600_000):
         echo = big(size)
         response = answer(outer(batch("/a"), (b"accept-encoding", b"gzip")), echo)

@@ -1,8 +1,6 @@
 """Where a format, the engine and a target meet: a request that carries a batch becomes its response."""
 
-import asyncio
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -10,13 +8,9 @@ from batchway.engine import Bounds, run
 from batchway.errors import BatchTooLarge, BatchwayError, ForgedByPage, NestedBatch
 from batchway.formats import apisix
 from batchway.model import Budget, Headers, Limits, Origin, Request, Response, read_body
+from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress
 
 HttpTarget = Callable[[Request], Awaitable[Response]]
-
-MIN_COMPRESSED_BYTES = 1400
-"""A response that fits one packet gains nothing by compression."""
-_INLINE_BYTES = 256 * 1024
-_LEVEL = 1  # a third of level 6's time; JSON of replies shrinks to 9 % instead of 6 %
 
 # Content types that a page may send to another site without asking it first. Source: Fetch, 2.2.2,
 # "CORS-safelisted request-header".
@@ -112,33 +106,7 @@ async def _respond(request: Request, body: bytes) -> Response:
     headers = [(b"Content-Type", b"application/json")]
     if len(body) >= MIN_COMPRESSED_BYTES:
         headers.append((b"Vary", b"Accept-Encoding"))
-        if _accepts_gzip(request.headers):
+        if accepts_gzip(request.headers.pairs):
             headers.append((b"Content-Encoding", b"gzip"))
-            big = len(body) > _INLINE_BYTES
-            body = await asyncio.to_thread(_gzip, body) if big else _gzip(body)
+            body = await compress(body)
     return Response(200, "OK", headers, body)
-
-
-def _gzip(body: bytes) -> bytes:
-    return zlib.compress(body, _LEVEL, zlib.MAX_WBITS | 16)
-
-
-def _accepts_gzip(headers: Headers) -> bool:
-    """Whether Accept-Encoding names gzip, or `*`, with a weight above 0. RFC 9110, section 12.5.3."""
-    named: dict[str, float] = {}
-    for name, value in headers.pairs:
-        if name == b"accept-encoding":
-            for one in value.decode("latin-1").lower().split(","):
-                coding, _, parameter = one.partition(";")
-                named[coding.strip()] = _weight(parameter)
-    return named.get("gzip", named.get("x-gzip", named.get("*", 0.0))) > 0
-
-
-def _weight(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    if name != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0

@@ -90,6 +90,16 @@ class RouteNotFound(BatchwayError):
     code = "route_not_found"
 
 
+class PluginsMissing(BatchwayError):
+    """The route or the consumer names plugins that are not there: nobody is served without them."""
+
+    status = 503
+    code = "plugins_missing"
+
+    def __init__(self, message: str = "the plugins that hold here are not there") -> None:
+        super().__init__(message)
+
+
 class MethodRefused(BatchwayError):
     """A method that is never sent on: CONNECT or TRACE."""
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, Protocol, TypeVar
+from uuid import uuid4
 
 import msgspec
 from msgspec import Meta, Struct
@@ -57,6 +58,9 @@ def without_nominated(
     return [pair for pair in pairs if pair[0].lower() not in names] if names else pairs
 
 
+_MAX_CHANGED = 16
+
+
 class Headers:
     """Request headers: end-to-end ones only, lower-case names in wire order, never changed once built.
 
@@ -64,11 +68,12 @@ class Headers:
     derive from them (`index`, `memo`) is derived once for all.
     """
 
-    __slots__ = ("_index", "memo", "pairs")
+    __slots__ = ("_changed", "_index", "memo", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs = tuple(pairs)
         self._index: dict[bytes, bytes] | None = None
+        self._changed: dict[Any, Headers] | None = None
         #: whoever derives something costly may keep it here, behind what it depends on
         self.memo: tuple[Any, ...] | None = None
 
@@ -78,6 +83,29 @@ class Headers:
         if index is None:
             index = self._index = dict(reversed(self.pairs))
         return index.get(name)
+
+    def all(self, name: bytes) -> list[bytes]:
+        """The values of all headers of that lower-case name, in their order."""
+        return [value for one, value in self.pairs if one == name]
+
+    def changed(
+        self, *, removed: tuple[bytes, ...] = (), added: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> "Headers":
+        """These headers without the ones of some names, and with others. Names in lower case.
+
+        The same change to the same headers gives the same object, so the items of a batch go on
+        sharing what is derived from it.
+        """
+        known = self._changed
+        if known is None:
+            known = self._changed = {}
+        found = known.get((removed, added))
+        if found is None:
+            if len(known) >= _MAX_CHANGED:
+                known.clear()
+            kept = [pair for pair in self.pairs if pair[0] not in removed] if removed else self.pairs
+            found = known[removed, added] = Headers((*kept, *added))
+        return found
 
     def __repr__(self) -> str:
         return f"Headers({list(self.pairs)!r})"
@@ -104,13 +132,23 @@ class Origin(Struct, frozen=True):
 
 
 class Budget:
-    """The bytes that all replies of one batch may still take, and the most that one may."""
+    """What the items of one batch share: the bytes that their replies may still take, and a memo."""
 
-    __slots__ = ("max_reply_size", "remaining")
+    __slots__ = ("_id", "max_reply_size", "memo", "remaining")
 
     def __init__(self, *, max_reply_size: int, max_response_size: int) -> None:
         self.max_reply_size = max_reply_size
         self.remaining = max_response_size
+        #: what was found out for one item and holds for others, such as whose a credential is
+        self.memo: dict[Any, Any] = {}
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """Names the batch in logs: 32 hexadecimal digits."""
+        if not self._id:
+            self._id = uuid4().hex
+        return self._id
 
     def take(self, count: int) -> None:
         """Spend `count` bytes. Raises ReplyTooLarge when they are not there."""
@@ -173,6 +211,8 @@ class Request(Struct, gc=False):
     """Set for an item: the budget of its batch, also the key for fair turns between batches."""
     verify_tls: bool = False
     """The item asks that the upstream's certificate be verified, whatever the upstream says."""
+    upstream_addr: str = ""
+    """Address and port of the node that was asked last; `""` if none was."""
 
 
 class Response(Struct, gc=False):

@@ -13,7 +13,7 @@ from batchway.config.resources import decode_route, decode_upstream
 from batchway.errors import BadRequest, InvalidResource
 from batchway.gateway import Forwarding, Gateway
 from batchway.model import Headers, Limits, Origin, Request, Response
-from batchway.plugins import PLUGINS, Plugin, Registry
+from batchway.plugins import PLUGINS, Context, Plugin, Registry
 from batchway.upstream import Pools, Resolver, Terms
 from tests.loops import until
 from tests.upstream.servers import Peer, Server, closed_port
@@ -53,7 +53,7 @@ class Seeing(Plugin):
 
     Config: ClassVar[type[Struct]] = Tag
 
-    async def access(self, request: Request) -> Response | None:
+    async def access(self, context: Context) -> Response | None:
         seen.append(self.config.tag or self.name)
         if self.config.error:
             message = "refused by plugin"
@@ -107,7 +107,7 @@ async def running(
 
 
 def put(gateway: Gateway, route_id: str, **document: Any) -> None:
-    gateway.put_route(route_id, decode_route(document))
+    gateway.catalog.put_route(route_id, decode_route(document))
 
 
 def answering(status: int, **more: Any) -> dict[str, Any]:
@@ -333,12 +333,12 @@ def test_route_by_upstream_id(each_loop: asyncio.Runner) -> None:
             assert message(response)
             for server in (first, second):
                 nodes = {f"127.0.0.1:{server.port}": 1}
-                gateway.put_upstream("u", decode_upstream({"nodes": nodes}))
+                gateway.catalog.put_upstream("u", decode_upstream({"nodes": nodes}))
                 assert await status_of(gateway) == 200
                 assert len(server.requests) == 1
-            gateway.remove_upstream("u")
+            gateway.catalog.remove_upstream("u")
             assert await status_of(gateway) == 503
-            gateway.remove_upstream("u")
+            gateway.catalog.remove_upstream("u")
             assert (len(first.requests), len(second.requests)) == (1, 1)
 
     each_loop.run(main())
@@ -355,12 +355,12 @@ def test_request_on_its_way_is_not_disturbed_by_a_change(each_loop: asyncio.Runn
 
         async with running() as gateway, Server(wait) as server:
             nodes = {f"127.0.0.1:{server.port}": 1}
-            gateway.put_upstream("u", decode_upstream({"nodes": nodes}))
+            gateway.catalog.put_upstream("u", decode_upstream({"nodes": nodes}))
             put(gateway, "1", uri="/", upstream_id="u")
             asked = asyncio.create_task(gateway.handle(request()))
             await until(lambda: server.requests)
-            gateway.remove_upstream("u")
-            gateway.remove_route("1")
+            gateway.catalog.remove_upstream("u")
+            gateway.catalog.remove_route("1")
             go_on.set()
             assert (await asked).body == b"old"
 
@@ -380,7 +380,7 @@ Change = Callable[[Gateway], None]
         (lambda gateway: put(gateway, "1", uri="/other", plugins=answering(202)), 404),
         (lambda gateway: put(gateway, "2", uri="/", priority=1, plugins=answering(203)), 203),
         (lambda gateway: put(gateway, "2", uri="/", host="a.test", plugins=answering(204)), 204),
-        (lambda gateway: gateway.remove_route("1"), 404),
+        (lambda gateway: gateway.catalog.remove_route("1"), 404),
         (lambda gateway: put(gateway, "1", uri="/", status=0, plugins=answering(202)), 404),
     ],
     ids=["replaced", "moved", "a better one", "one for the host", "removed", "switched off"],

@@ -5,52 +5,50 @@ from typing import Any
 
 import pytest
 
-from batchway.errors import RouteNotFound
-from batchway.model import Headers, Origin, Request, Response
-from batchway.plugins import Handler, Registry
+from batchway.model import Request, Response
+from batchway.plugins import PLUGINS, Plugin, PublicApi
 from batchway.plugins.public_api import PublicApiPlugin
+from tests.plugins.gateways import document, get, running
 
 
-class FakeGateway:
+class Offering(Plugin):
     """Offers `POST /api` and `GET /api`."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+    name = "test-offering"
+    priority = 1
 
-    async def handle(self, request: Request) -> Response:
-        raise AssertionError
-
-    def metadata(self, name: str) -> Any:
-        raise AssertionError
-
-    def public_api(self, method: str, uri: str) -> Handler | None:
-        self.asked.append((method, uri))
-
+    @classmethod
+    def public_apis(cls, gateway: Any, attributes: Any) -> list[PublicApi]:
         async def handler(request: Request) -> Response:
-            return Response(200, "", [], f"{method} {uri} for {request.path}".encode())
+            return Response(200, "", [], f"{request.method} for {request.path}".encode())
 
-        return handler if (method, uri) in (("POST", "/api"), ("GET", "/api")) else None
+        return [PublicApi(frozenset({"GET", "POST"}), "/api", handler)]
+
+
+@pytest.fixture(autouse=True)
+def offering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLUGINS, Offering.name, Offering)
 
 
 def access(config: dict[str, Any], path: str, method: str = "POST", query: str = "") -> Response:
-    plugin = Registry().build("public-api", config, FakeGateway())
-    request = Request(method, path, query, Headers(), b"", Origin(""))
-    response = asyncio.run(plugin.access(request))
-    assert response is not None, "it has no other answer than its own"
-    return response
+    async def main() -> Response:
+        async with running(routes={"1": {"uri": "/*", "plugins": {"public-api": config}}}) as gateway:
+            return await get(gateway, path, method, query=query)
+
+    return asyncio.run(main())
 
 
 def test_path_of_the_request_is_the_endpoint_s() -> None:
-    assert access({}, "/api").body == b"POST /api for /api"
-    assert access({}, "/api", "GET").body == b"GET /api for /api"
+    assert access({}, "/api").body == b"POST for /api"
+    assert access({}, "/api", "GET").body == b"GET for /api"
 
 
 def test_endpoint_under_another_uri() -> None:
-    assert access({"uri": "/api"}, "/somewhere/else").body == b"POST /api for /somewhere/else"
+    assert access({"uri": "/api"}, "/somewhere/else").body == b"POST for /somewhere/else"
 
 
 def test_query_is_no_part_of_the_uri() -> None:
-    assert access({}, "/api", query="a=b").body == b"POST /api for /api"
+    assert access({}, "/api", query="a=b").body == b"POST for /api"
 
 
 @pytest.mark.parametrize(
@@ -63,9 +61,8 @@ def test_query_is_no_part_of_the_uri() -> None:
     ],
 )
 def test_endpoint_that_is_not_there(config: dict[str, Any], path: str, method: str) -> None:
-    with pytest.raises(RouteNotFound) as caught:
-        access(config, path, method)
-    assert (caught.value.status, caught.value.message) == (404, "404 Not Found")
+    response = access(config, path, method)
+    assert (response.status, document(response)) == (404, {"error_msg": "404 Not Found"})
 
 
 def test_priority_is_that_of_apisix() -> None:

@@ -112,14 +112,6 @@ def test_config() -> None:
 
 
 @with_keeper
-@pytest.mark.parametrize("config", [{"_meta": {}}, {"_meta": {"disable": True}, "key": "k"}])
-def test_meta_is_refused_by_name(config: object) -> None:
-    message = refusal(keeping().check_plugin, "test-keeper", config)
-    assert "test-keeper" in message
-    assert '"_meta" is not supported by batchway' in message
-
-
-@with_keeper
 @pytest.mark.parametrize(
     ("config", "words"),
     [

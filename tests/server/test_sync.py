@@ -1,7 +1,7 @@
 """The gateway is kept as the store says."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from batchway.config.resources import Route, Upstream
 from batchway.errors import StoreError
 from batchway.gateway import Forwarding, Gateway
 from batchway.model import Headers, Limits, Origin, Request
@@ -95,22 +94,20 @@ class Recording(Gateway):
     def __init__(self, pools: Pools) -> None:
         self.done = []
         super().__init__(Registry(), pools, Terms(), Forwarding())
+        for method, note in (
+            ("put_route", "+route"),
+            ("put_upstream", "+upstream"),
+            ("remove_route", "-route"),
+            ("remove_upstream", "-upstream"),
+        ):
+            setattr(self.catalog, method, self._noting(getattr(self.catalog, method), note))
 
-    def put_route(self, route_id: str, route: Route) -> None:
-        super().put_route(route_id, route)
-        self.done.append(f"+route {route_id}")
+    def _noting(self, method: Callable[..., None], note: str) -> Callable[..., None]:
+        def do(id_: str, *args: object) -> None:
+            method(id_, *args)
+            self.done.append(f"{note} {id_}")
 
-    def put_upstream(self, upstream_id: str, upstream: Upstream) -> None:
-        super().put_upstream(upstream_id, upstream)
-        self.done.append(f"+upstream {upstream_id}")
-
-    def remove_route(self, route_id: str) -> None:
-        super().remove_route(route_id)
-        self.done.append(f"-route {route_id}")
-
-    def remove_upstream(self, upstream_id: str) -> None:
-        super().remove_upstream(upstream_id)
-        self.done.append(f"-upstream {upstream_id}")
+        return do
 
 
 class Setup:

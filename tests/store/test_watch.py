@@ -4,6 +4,7 @@ import threading
 from asyncio import Runner
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,10 +94,10 @@ def test_a_write_that_was_cancelled_too_late_wakes_the_watch(
 ) -> None:
     begun, go_on, put = threading.Event(), threading.Event(), sqlite._put
 
-    def slow_put(db: sqlite3.Connection, key: str, value: bytes, expected: int | None) -> Entry:
+    def slow_put(db: sqlite3.Connection, key: str, value: bytes, *conditions: Any) -> Entry:
         begun.set()
         assert go_on.wait(10)
-        return put(db, key, value, expected)
+        return put(db, key, value, *conditions)
 
     monkeypatch.setattr(sqlite, "_put", slow_put)
 

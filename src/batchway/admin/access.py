@@ -1,13 +1,18 @@
 """Who may do what with the Admin API."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 from msgspec import Struct
 
+from batchway.config.data_encryption import Keyring
 from batchway.errors import BatchwayError
+from batchway.plugins import Plugin
+
+FindHolder = Callable[[str, str], str | None]
+"""The consumer who is known to an auth plugin by that identity: `("key-auth", "secret")` to `jack`."""
 
 
 class AdminKey(Protocol):
@@ -47,8 +52,15 @@ class KeyRefused(BatchwayError):
 class PluginSchemas(Protocol):
     """What the Admin API asks of the plugins."""
 
-    def check_plugin(self, name: str, config: object) -> object:
-        """Raises InvalidResource if there is no such plugin or it does not take `config`."""
+    @property
+    def plugins(self) -> Mapping[str, type[Plugin]]:
+        """Those that are enabled, by name."""
+
+    def check_plugin(self, name: str, config: object, *, consumer: bool = False) -> object:
+        """Raises InvalidResource if there is no such plugin or it does not take `config`.
+
+        With `consumer`, `config` is what a consumer holds of it.
+        """
 
     def check_metadata(self, name: str, document: object) -> object:
         """Like `check_plugin`, for the plugin's metadata."""
@@ -62,6 +74,8 @@ class Access(Struct, frozen=True):
     allow: Sequence[IPv4Network | IPv6Network]
     """Networks that may ask. None: nobody."""
     plugins: PluginSchemas
+    keyring: Keyring = Keyring()
+    """For secrets in the store. Without keys they stand there in the clear."""
 
     def check_address(self, client: str | None) -> None:
         """Raises AddressRefused unless the client's address is in one of the networks."""

@@ -16,7 +16,7 @@ def _names(text: str) -> frozenset[str]:
 ROOT = _names("discovery etcd ext-plugin graphql stream_plugins vault wasm xrpc")
 
 APISIX = _names("""
-    control data_encryption delete_uri_tail_slash disable_sync_configuration_during_start
+    control delete_uri_tail_slash disable_sync_configuration_during_start
     disable_upstream_healthcheck enable_admin_cors enable_control enable_debug
     enable_dev_mode enable_heartbeat enable_http2 enable_ipv6 enable_resolv_search_opt
     enable_reuseport enable_server_tokens events extra_lua_cpath extra_lua_path

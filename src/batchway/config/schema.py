@@ -32,6 +32,7 @@ from batchway.config.readers import (
 from batchway.config.settings import (
     Address,
     AdminKey,
+    DataEncryption,
     LogSettings,
     Network,
     ServerLimits,
@@ -40,6 +41,9 @@ from batchway.config.settings import (
 )
 
 T = TypeVar("T")
+
+MIN_KEY_LENGTH = 16
+"""Of a key that encrypts data: APISIX's have exactly as many characters."""
 
 # What a header may carry, without the blanks at its ends that would be cut off.
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -118,6 +122,30 @@ def _admin_keys(value: object, place: Place) -> tuple[AdminKey, ...]:
         at = ", ".join(str(place.item(index)) for index, key in enumerate(keys) if not key.key)
         place.reading.remarks.append(f"{place.reading.path}: {at}: no key, so nobody can use it")
     return kept
+
+
+# --- secrets in the store
+
+
+def _keyring(value: object, place: Place) -> tuple[str, ...]:
+    """One key, or several."""
+    hidden = place.hidden()
+    return listing(_data_key)(value if isinstance(value, list) else [value], hidden)
+
+
+def _data_key(value: object, place: Place) -> str:
+    found = text(value, place)
+    if len(found) < MIN_KEY_LENGTH:
+        raise place.error(f"expected at least {MIN_KEY_LENGTH} characters")
+    return found
+
+
+_DATA_ENCRYPTION = Section({"enable_encrypt_fields": flag, "keyring": _keyring})
+
+
+def _data_encryption(value: object, place: Place) -> DataEncryption:
+    found = section(_DATA_ENCRYPTION, value, place)
+    return DataEncryption(found.get("enable_encrypt_fields", True), found.get("keyring", ()))
 
 
 # --- plugins
@@ -205,6 +233,7 @@ SCHEMA = Section(
             {
                 "node_listen": _nodes,
                 "enable_admin": flag,
+                "data_encryption": _data_encryption,
                 "trusted_addresses": listing(network),
                 "dns_resolver": listing(name_server),
                 "dns_resolver_valid": count,

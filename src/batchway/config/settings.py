@@ -47,6 +47,21 @@ class StoreSettings(Struct, frozen=True):
     path: str = "data/batchway.db"
 
 
+class DataEncryption(Struct, frozen=True):
+    """Of secrets in the store. Its repr shows no key."""
+
+    enabled: bool = True
+    """Whether secrets are encrypted when they are written. They are decrypted in any case."""
+    keyring: tuple[str, ...] = ()
+    """The first encrypts, all decrypt. Empty: a generated key beside the store."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("enabled", self.enabled), ("keyring", "***" if self.keyring else ())]
+
+    def __repr__(self) -> str:
+        return _shown(self)
+
+
 class LogSettings(Struct, frozen=True):
     """`auto` writes for people on a terminal and JSON elsewhere."""
 
@@ -108,6 +123,7 @@ class Settings(Struct, frozen=True):
     """PEM file of trusted CAs; None: those of the system. Not opened here."""
     expose_batch: bool = False
     """Whether the batch endpoint is reachable without a `public-api` route."""
+    data_encryption: DataEncryption = DataEncryption()
     store: StoreSettings = StoreSettings()
     workers: Positive = 1
     log: LogSettings = LogSettings()
@@ -122,6 +138,6 @@ class Settings(Struct, frozen=True):
         return _shown(self)
 
 
-def _shown(value: AdminKey | Settings) -> str:
+def _shown(value: AdminKey | DataEncryption | Settings) -> str:
     fields = ", ".join(f"{name}={field!r}" for name, field in value.__rich_repr__())
     return f"{type(value).__name__}({fields})"

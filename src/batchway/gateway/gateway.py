@@ -1,4 +1,4 @@
-"""The gateway: from a request to its route, through the route's plugins, on to the upstream.
+"""The gateway: from a request to its route, through the plugins that hold for it, on to the upstream.
 
 It knows nothing of batches. An item and a request from the wire take this way alike.
 """
@@ -8,48 +8,47 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
-from batchway.config.resources import Route, Timeout, Upstream
-from batchway.errors import (
-    BatchwayError,
-    MethodRefused,
-    NoHealthyNode,
-    RouteNotFound,
-)
+from batchway.config.resources import Timeout, Upstream
+from batchway.errors import BatchwayError, MethodRefused, NoHealthyNode, RouteNotFound
+from batchway.gateway.catalog import Catalog, Entry, Ready
 from batchway.gateway.forward import Forwarding
+from batchway.gateway.observe import Observer, observed
 from batchway.gateway.paths import normalise
-from batchway.gateway.router import Router
+from batchway.gateway.pipeline import NO_PLUGINS, Pipeline, ask, filtered
+from batchway.gateway.router import Candidate, RouterKind
 from batchway.model import Request, Response, error_response
-from batchway.plugins import Handler, Plugin, PublicApi, Registry
+from batchway.plugins import Consumer, Context, Counters, Credential, Handler, Plugin, PublicApi, Registry
+from batchway.plugins.counters import LocalCounters
 from batchway.plugins.public_api import PublicApiPlugin
+from batchway.plugins.variables import host_name
 from batchway.upstream import Pools, Terms, UpstreamClient
 
 log = structlog.get_logger(__name__)
 
 _MAX_FOUND = 8192
 _MAX_FOUND_SIZE = 256
-_EXPOSED = "expose:"  # no id of a stored route has a colon
 _NEVER_SENT_ON = frozenset({"CONNECT", "TRACE"})
 
+_Asked = tuple[bytes | None, str, str]
+"""Host, path and method as they came: what a route is found by, but for its conditions."""
 
-class RouteEntry(Struct, frozen=True, gc=True, eq=False):
-    """A route made ready: its plugins built, its upstream at hand."""
 
-    id: str
-    uri_list: tuple[str, ...]
-    host_list: tuple[str, ...]
-    methods: frozenset[str]
-    priority: int
-    access: tuple[Plugin, ...]
-    """The plugins that look at requests before they are sent on, in their order."""
-    upstream: UpstreamClient | None
-    upstream_id: str | None
+class _Found(Struct, frozen=True, gc=True, eq=False):
+    path: str
+    candidates: tuple[Candidate[Entry], ...]
+
+
+class _Direct(Struct, frozen=True, gc=True, eq=False):
+    """The way of a request that no plugin and no condition has a say in."""
+
+    client: UpstreamClient
     timeout: Timeout | None
 
 
 class Gateway:
-    """Routes, upstreams and plugin metadata as they stand, and the way of a request through them.
+    """Everything that is configured as it stands, and the way of a request through it.
 
-    Changed only between two requests, by whoever applies the store's events.
+    `catalog` is changed only between two requests, by whoever applies the store's events.
     """
 
     def __init__(
@@ -58,68 +57,154 @@ class Gateway:
         pools: Pools,
         terms: Terms,
         forwarding: Forwarding,
+        *,
+        counters: Counters | None = None,
+        router: RouterKind = "radixtree_host_uri",
     ) -> None:
         self.pools = pools
-        self._router: Router[RouteEntry] = Router()
-        self._found: dict[tuple[bytes | None, str, str], RouteEntry] = {}
-        self._upstreams: dict[str, UpstreamClient] = {}
+        self.counters: Counters = counters or LocalCounters()
+        self.observers: tuple[Observer, ...] = ()
+        """Take note of every request. Whoever sets this calls `changed`."""
         self._metadata: dict[str, Struct] = {}
-        self._exposed: tuple[str, ...] = ()
+        self._found: dict[_Asked, _Found] = {}
+        self._direct: dict[_Asked, _Direct] = {}
+        self.catalog = Catalog(self, registry, self._new_client, self.changed, router)
         self.use(registry, forwarding, terms)
 
     def use(self, registry: Registry, forwarding: Forwarding, terms: Terms) -> None:
         """Work with these plugins and rules from the next request on.
 
-        Routes and upstreams that are there stay as they are until they are put again.
+        Resources that are there stay as they are until they are put again.
         """
-        self.registry = registry
+        self.registry = self.catalog.registry = registry
         self.terms = terms
         self.forwarding = forwarding
         self._apis: dict[str, PublicApi] = {api.uri: api for api in registry.public_apis(self)}
+        self.changed()
+
+    def _new_client(self, upstream: Upstream, previous: UpstreamClient | None) -> UpstreamClient:
+        return UpstreamClient(upstream, self.pools, self.terms, previous=previous)
+
+    def changed(self) -> None:
+        """Forget which way requests took: something that decides on it has changed."""
+        self._found.clear()
+        self._direct.clear()
 
     # --- the way of a request
 
     async def handle(self, request: Request) -> Response:
         """The answer to `request`, be it an error. Raises only what is a fault of ours."""
+        direct = self._direct.get((request.headers.get(b"host"), request.path, request.method))
+        if direct is None:
+            return await self._handle(request)
         try:
-            if request.method in _NEVER_SENT_ON:
-                message = f"method {request.method} is not allowed"
-                raise MethodRefused(message)
-            route = self._route(request)
-            for plugin in route.access:
-                response = await plugin.access(request)
-                if response is not None:
-                    return response
-            upstream = route.upstream
-            if upstream is None:
-                upstream = self._upstream(route)
-            return await upstream.send(request, self.forwarding.block(request), route.timeout)
+            return await direct.client.send(request, self.forwarding.block(request), direct.timeout)
         except BatchwayError as error:
             return error_response(error)
 
-    def _route(self, request: Request) -> RouteEntry:
-        """The route that the request takes; the way to it is remembered until a route changes."""
-        host = request.headers.get(b"host")
-        asked = (host, request.path, request.method)
-        route = self._found.get(asked)
-        if route is None:
-            name = "" if host is None else _host_name(host)
-            route = self._router.find(name, normalise(request.path), request.method)
-            if route is None:
-                message = "404 Route Not Found"
-                raise RouteNotFound(message)
-            if len(request.path) + len(host or b"") <= _MAX_FOUND_SIZE:
-                if len(self._found) >= _MAX_FOUND:
-                    self._found.clear()
-                self._found[asked] = route
-        return route
+    async def _handle(self, request: Request) -> Response:
+        context = Context(request, request.path)
+        rules = self.catalog.rules
+        try:
+            response = await self._answer(context)
+        except BatchwayError as error:
+            response = error_response(error)
+        pipeline: Pipeline = context.pipeline or NO_PLUGINS
+        response = await filtered((*rules.filters, *pipeline.filters), context, response)
+        if self.observers or rules.log or pipeline.log:
+            return observed(response, context, self._over)
+        return response
 
-    def _upstream(self, route: RouteEntry) -> UpstreamClient:
-        upstream = self._upstreams.get(route.upstream_id or "")
-        if upstream is None:
+    def _over(self, context: Context) -> None:
+        pipeline: Pipeline = context.pipeline or NO_PLUGINS
+        for plugin in (*self.catalog.rules.log, *pipeline.log):
+            plugin.log(context)
+        for observer in self.observers:
+            observer(context)
+
+    async def _answer(self, context: Context) -> Response:
+        """Raises BatchwayError."""
+        request = context.original
+        if request.method in _NEVER_SENT_ON:
+            message = f"method {request.method} is not allowed"
+            raise MethodRefused(message)
+        candidate = self._match(context)
+        if candidate is None:
+            response = await self._through_rules(context)
+            if response is not None:
+                return response
+            message = "404 Route Not Found"
+            raise RouteNotFound(message)
+        context.params = candidate.params
+        ready = self.catalog.ready(candidate.route)
+        context.route = ready.matched
+        response = await self._through_rules(context)
+        if response is None:
+            response = await self._through_plugins(context, candidate.route, ready)
+        return response or await self._send(context, ready)
+
+    async def _through_rules(self, context: Context) -> Response | None:
+        rules = self.catalog.rules
+        response = await ask(rules.rewrite, "rewrite", context)
+        return response or await ask(rules.access, "access", context)
+
+    async def _through_plugins(self, context: Context, entry: Entry, ready: Ready) -> Response | None:
+        """The answer of a plugin of the route, or of the consumer that it turns out to be."""
+        context.pipeline = pipeline = ready.pipeline
+        response = await ask(pipeline.rewrite, "rewrite", context)
+        if response is None and context.consumer is not None:
+            merged = self.catalog.for_consumer(entry, context.consumer.username)
+            if merged is not None:
+                context.pipeline = pipeline = merged.pipeline
+                response = await ask(merged.rewrite, "rewrite", context)
+        context.counting = pipeline.counting
+        return response or await ask(pipeline.access, "access", context)
+
+    async def _send(self, context: Context, ready: Ready) -> Response:
+        client = ready.client
+        if client is None:
             message = "the route has no upstream"
             raise NoHealthyNode(message)
-        return upstream
+        request = context.request
+        lookup = context.var if client.needs_lookup else None
+        block = self.forwarding.block(request)
+        return await client.send(request, block, ready.timeout, lookup)
+
+    # --- to the route
+
+    def _match(self, context: Context) -> Candidate[Entry] | None:
+        """The route that the request takes; the way to it is remembered until something changes."""
+        request = context.original
+        asked = (request.headers.get(b"host"), request.path, request.method)
+        found = self._found.get(asked) or self._find(asked)
+        context.path = found.path
+        for candidate in found.candidates:
+            holds = candidate.route.conditions
+            if holds is None or holds(context.var):
+                return candidate
+        return None
+
+    def _find(self, asked: _Asked) -> _Found:
+        host, path, method = asked
+        normal = normalise(path)
+        name = "" if host is None else host_name(host)
+        found = _Found(normal, self.catalog.candidates(name, normal, method))
+        if found.candidates and len(path) + len(host or b"") <= _MAX_FOUND_SIZE:
+            if len(self._found) >= _MAX_FOUND:
+                self.changed()
+            self._found[asked] = found
+            self._remember_direct(asked, found)
+        return found
+
+    def _remember_direct(self, asked: _Asked, found: _Found) -> None:
+        """Remember the whole way, if there is nothing on it to decide or to do."""
+        route = found.candidates[0].route
+        rules = self.catalog.rules
+        if route.conditions is not None or rules.plugins or self.observers or asked[2] in _NEVER_SENT_ON:
+            return
+        ready = self.catalog.ready(route)
+        if ready.client is not None and not ready.pipeline.plugins and not ready.client.needs_lookup:
+            self._direct[asked] = _Direct(ready.client, ready.timeout)
 
     # --- what plugins ask
 
@@ -132,57 +217,27 @@ class Gateway:
         api = self._apis.get(uri)
         return api.handler if api is not None and method in api.methods else None
 
-    # --- what changes
+    def credential(self, name: str, identity: str) -> Credential | None:
+        """The credential of the auth plugin `name` that is found by `identity`."""
+        return self.catalog.consumers.find(name, identity)
 
-    def put_route(self, route_id: str, route: Route) -> None:
-        """Add or replace a route. Raises InvalidResource if a plugin does not take its config."""
-        self._found.clear()
-        if route.status == 0:
-            self._router.remove(route_id)
-            return
-        plugins = [
-            self.registry.build(name, config, self) for name, config in (route.plugins or {}).items()
-        ]
-        plugins.sort(key=lambda plugin: -plugin.priority)
-        own = route.upstream
-        self._router.put(
-            RouteEntry(
-                route_id,
-                route.uri_list,
-                route.host_list,
-                frozenset(route.methods),
-                route.priority,
-                tuple(p for p in plugins if type(p).access is not Plugin.access),
-                None if own is None else UpstreamClient(own, self.pools, self.terms),
-                route.upstream_id,
-                route.timeout,
-            )
-        )
+    def credentials(self, name: str) -> list[Credential]:
+        """All credentials of that auth plugin."""
+        return self.catalog.consumers.all(name)
+
+    def consumer(self, username: str) -> Consumer | None:
+        """The consumer of that name."""
+        return self.catalog.consumers.get(username)
+
+    def build(self, name: str, config: object, owner: str) -> Plugin | None:
+        """A plugin for one that is made of others; None if its `_meta` disables it."""
+        return self.registry.build(name, config, self, owner)
+
+    # --- what changes
 
     def expose(self, uris: Sequence[str]) -> None:
         """Make the public APIs at these URIs reachable without a route, and no others."""
-        for uri in self._exposed:
-            self.remove_route(_EXPOSED + uri)
-        self._exposed = tuple(uris)
-        for uri in uris:
-            plugin = PublicApiPlugin(PublicApiPlugin.Config(), self)
-            self._found.clear()
-            self._router.put(
-                RouteEntry(_EXPOSED + uri, (uri,), (), frozenset({"POST"}), 0, (plugin,), None, None, None)
-            )
-
-    def remove_route(self, route_id: str) -> None:
-        """Forget a route."""
-        self._found.clear()
-        self._router.remove(route_id)
-
-    def put_upstream(self, upstream_id: str, upstream: Upstream) -> None:
-        """Add or replace an upstream. Requests on their way to it are not disturbed."""
-        self._upstreams[upstream_id] = UpstreamClient(upstream, self.pools, self.terms)
-
-    def remove_upstream(self, upstream_id: str) -> None:
-        """Forget an upstream."""
-        self._upstreams.pop(upstream_id, None)
+        self.catalog.expose(uris, lambda: PublicApiPlugin(PublicApiPlugin.Config(), self))
 
     def put_metadata(self, name: str, metadata: Struct) -> None:
         """Set a plugin's metadata."""
@@ -192,10 +247,6 @@ class Gateway:
         """Go back to the plugin's defaults."""
         self._metadata.pop(name, None)
 
-
-def _host_name(raw: bytes) -> str:
-    """The host of a Host header: in lower case, without the port and the root's dot."""
-    host = raw.decode("latin-1").lower()
-    if not host.endswith("]") and ":" in host:
-        host = host.rpartition(":")[0]
-    return host.removesuffix(".")
+    def close(self) -> None:
+        """Free what the plugins and upstreams hold."""
+        self.catalog.close()

@@ -1,6 +1,19 @@
 """One file a plugin: `key_auth.py` is `key-auth`."""
 
-from batchway.plugins.base import Gateway, Handler, Plugin, PublicApi
+from batchway.plugins.base import Counters, Gateway, Handler, Plugin, PublicApi
+from batchway.plugins.context import Consumer, Context, Credential, Matched
 from batchway.plugins.registry import PLUGINS, Registry
 
-__all__ = ["PLUGINS", "Gateway", "Handler", "Plugin", "PublicApi", "Registry"]
+__all__ = [
+    "PLUGINS",
+    "Consumer",
+    "Context",
+    "Counters",
+    "Credential",
+    "Gateway",
+    "Handler",
+    "Matched",
+    "Plugin",
+    "PublicApi",
+    "Registry",
+]

@@ -5,8 +5,9 @@ from typing import ClassVar
 from msgspec import Struct
 
 from batchway.errors import RouteNotFound
-from batchway.model import Request, Response
+from batchway.model import Response
 from batchway.plugins.base import Plugin
+from batchway.plugins.context import Context
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,8 +23,9 @@ class PublicApiPlugin(Plugin):
     priority = 501
     Config: ClassVar[type[Struct]] = Config
 
-    async def access(self, request: Request) -> Response | None:
+    async def access(self, context: Context) -> Response | None:
         """The endpoint's answer."""
+        request = context.request
         uri = self.config.uri or request.path
         handler = self.gateway.public_api(request.method, uri)
         if handler is None:

@@ -1,18 +1,68 @@
 """The plugins that are there, and the ones that are switched on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from batchway.config.resources import decode
 from batchway.errors import InvalidResource
-from batchway.plugins.base import Gateway, Plugin, PublicApi
+from batchway.plugins.base import Empty, Gateway, Plugin, PublicApi
 from batchway.plugins.batch_requests import BatchRequests
+from batchway.plugins.key_auth import KeyAuth
+from batchway.plugins.meta import NO_META, Conditional, Meta
 from batchway.plugins.public_api import PublicApiPlugin
 
-PLUGINS: dict[str, type[Plugin]] = {plugin.name: plugin for plugin in (BatchRequests, PublicApiPlugin)}
+ENTRY_POINTS = "batchway.plugins"
+"""Where packages of third parties name their plugins."""
+
+PLUGINS: dict[str, type[Plugin]] = {
+    plugin.name: plugin
+    for plugin in (
+        BatchRequests,
+        KeyAuth,
+        PublicApiPlugin,
+    )
+}
+"""batchway's own."""
+
+log = structlog.get_logger(__name__)
+
+
+@cache
+def all_plugins() -> dict[str, type[Plugin]]:
+    """batchway's own plugins and those of installed packages, which never replace one of ours."""
+    found = dict(PLUGINS)
+    for entry_point in entry_points(group=ENTRY_POINTS):
+        plugin = _load(entry_point)
+        if plugin is None:
+            continue
+        if found.setdefault(plugin.name, plugin) is not plugin:
+            log.warning("plugin not used: its name is taken", plugin=plugin.name, where=entry_point.value)
+    return found
+
+
+def _load(entry_point: EntryPoint) -> type[Plugin] | None:
+    """The plugin, or None if it cannot be used: that must not keep the others from working."""
+    try:
+        plugin = entry_point.load()
+    except Exception as error:  # noqa: BLE001 - it is a stranger's code
+        log.error("plugin not loaded", where=entry_point.value, error=repr(error))
+        return None
+    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)) or not _is_complete(plugin):
+        log.error("no subclass of Plugin with name and priority", where=entry_point.value)
+        return None
+    return plugin
+
+
+def _is_complete(plugin: type[Plugin]) -> bool:
+    return isinstance(getattr(plugin, "name", None), str) and isinstance(
+        getattr(plugin, "priority", None), int
+    )
 
 
 class Registry:
@@ -22,8 +72,10 @@ class Registry:
         self, enabled: Sequence[str] | None = None, attributes: Mapping[str, Any] | None = None
     ) -> None:
         """`enabled` None: all there are. Raises InvalidResource for wrong attributes."""
-        names = PLUGINS if enabled is None else [name for name in enabled if name in PLUGINS]
-        self.plugins = {name: PLUGINS[name] for name in names}
+        known = all_plugins() | PLUGINS  # tests put theirs into PLUGINS
+        names = known if enabled is None else [name for name in enabled if name in known]
+        self.plugins = {name: known[name] for name in names}
+        self._known = frozenset(known)
         attributes = attributes or {}
         self._attributes = {
             name: decode(
@@ -32,12 +84,22 @@ class Registry:
             for name, plugin in self.plugins.items()
         }
 
-    def check_plugin(self, name: str, config: object) -> Struct:
-        """The plugin's config. Raises InvalidResource naming the plugin and the property."""
+    def check_plugin(self, name: str, config: object, *, consumer: bool = False) -> Struct:
+        """The plugin's config; with `consumer`, what a consumer holds of it.
+
+        Raises InvalidResource naming the plugin and the property.
+        """
+        return self._decode(name, config, consumer=consumer)[0]
+
+    def _decode(self, name: str, config: object, *, consumer: bool = False) -> tuple[Struct, Meta]:
+        plugin, meta = self._find(name), NO_META
         if isinstance(config, dict) and "_meta" in config:
-            message = f'plugin "{name}": property "_meta" is not supported by batchway'
-            raise InvalidResource(message)
-        return decode(config, self._find(name).Config, f"config of plugin {name}", show_values=False)
+            meta = decode(config["_meta"], Meta, f'config of plugin {name}, "_meta"')
+            config = {key: value for key, value in config.items() if key != "_meta"}
+        kind = plugin.Config
+        if consumer and plugin.ConsumerConfig is not None:
+            kind = plugin.ConsumerConfig
+        return decode(config, kind, f"config of plugin {name}", show_values=False), meta
 
     def check_metadata(self, name: str, document: object) -> Struct:
         """The plugin's metadata. Raises InvalidResource naming the plugin and the property."""
@@ -48,16 +110,34 @@ class Registry:
         if plugin is None:
             why = (
                 "is not enabled: see `plugins` in the config file"
-                if name in PLUGINS
+                if name in self._known
                 else ("is not supported by batchway")
             )
             message = f"unknown plugin [{name}]: it {why}"
             raise InvalidResource(message)
         return plugin
 
-    def build(self, name: str, config: object, gateway: Gateway) -> Plugin:
-        """A plugin for one route. Raises InvalidResource."""
-        return self._find(name)(self.check_plugin(name, config), gateway)
+    def build(self, name: str, config: object, gateway: Gateway, owner: str = "") -> Plugin | None:
+        """A plugin for what `owner` names; None if its `_meta` switches it off. Raises InvalidResource."""
+        decoded, meta = self._decode(name, config)
+        plugin = self._find(name)(decoded, gateway, owner)
+        if meta.disable:
+            plugin.close()
+            return None
+        return plugin if meta == NO_META else Conditional(plugin, meta)
+
+    def build_all(
+        self, configs: Mapping[str, object] | None, gateway: Gateway, owner: str
+    ) -> dict[str, Plugin | None]:
+        """The plugins of one resource by name, all of them or none. Raises InvalidResource."""
+        built: dict[str, Plugin | None] = {}
+        try:
+            for name, config in (configs or {}).items():
+                built[name] = self.build(name, config, gateway, owner)
+        except BaseException:
+            close_all(built)
+            raise
+        return built
 
     def public_apis(self, gateway: Gateway) -> list[PublicApi]:
         """All endpoints that enabled plugins offer."""
@@ -67,6 +147,18 @@ class Registry:
             for api in plugin.public_apis(gateway, self._attributes[name])
         ]
 
+    def attributes(self, name: str) -> Any:
+        """The plugin's `plugin_attr`, if it is enabled; else the defaults."""
+        return self._attributes.get(name) or self._known_attributes(name)
+
+    def _known_attributes(self, name: str) -> Struct:
+        plugin = all_plugins().get(name)
+        return msgspec.convert({}, Empty if plugin is None else plugin.Attributes)
+
+    def auth_plugins(self) -> Iterator[type[Plugin]]:
+        """Those that know consumers."""
+        return (plugin for plugin in self.plugins.values() if plugin.type == "auth")
+
     def api_uris(self) -> list[str]:
         """Where the batch endpoint is, if its plugin is enabled."""
         attributes: Any = self._attributes.get(BatchRequests.name)
@@ -75,3 +167,10 @@ class Registry:
     def default_metadata(self, name: str) -> Struct:
         """What holds where no `plugin_metadata` is stored."""
         return msgspec.convert({}, self.plugins[name].Metadata)
+
+
+def close_all(plugins: Mapping[str, Plugin | None]) -> None:
+    """Close those that are there."""
+    for plugin in plugins.values():
+        if plugin is not None:
+            plugin.close()

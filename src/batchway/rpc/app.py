@@ -1,21 +1,27 @@
-"""A JSON-RPC service: procedures in, an app out that answers bytes with bytes, and HTTP through ASGI."""
+"""A JSON-RPC service: procedures in, an app out that answers bytes with bytes, by ASGI or standard I/O."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar, Unpack, overload
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from copy import copy
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import msgspec
+from msgspec import UNSET
 
 from batchway.engine import Bounds
 from batchway.errors import TooManyItems
 from batchway.formats.jsonrpc import NULL_ID, Unreadable
-from batchway.rpc import http
+from batchway.rpc import http, stdio
 from batchway.rpc.background import Background
+from batchway.rpc.connections import Connections
 from batchway.rpc.context import Context, Middleware
 from batchway.rpc.discover import DISCOVER, Discovery
 from batchway.rpc.errors import RequestTooLarge, RpcError
 from batchway.rpc.faults import DecodeHook
+from batchway.rpc.framing import FramingName
 from batchway.rpc.injection import Resolver
 from batchway.rpc.method import Tools
+from batchway.rpc.origins import Origins
+from batchway.rpc.page import Page
 from batchway.rpc.procedure import Options, Procedure, make, make_options
 from batchway.rpc.registry import Registry
 from batchway.rpc.session import Service, Session
@@ -29,6 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _NOBODY = Context()
+_NO_OPTIONS = {"self", "procedures", "limit_options"}
 
 
 class RpcApp:
@@ -50,9 +57,12 @@ class RpcApp:
         limits: RpcLimits | None = None,
         too_many: TooMany | None = None,
         strict_content_type: bool = False,
+        get: bool = False,
+        allowed_origins: Collection[str] = (),
         title: str = "JSON-RPC service",
         version: str = "0",
         discover: bool = True,
+        page: bool = True,
         debug: bool = False,
         dec_hook: DecodeHook | None = None,
         enc_hook: Callable[[Any], Any] | None = None,
@@ -68,13 +78,20 @@ class RpcApp:
         - `limits`, and each of its fields by its own name, as in `RpcApp(max_items=1000)`.
         - `too_many`: the answer to more than `max_items` calls.
         - `strict_content_type`: refuse over HTTP what is not sent as JSON.
+        - `get`: idempotent methods may be called by GET.
+        - `allowed_origins`: pages of these sites may open a WebSocket, besides those of the service's own.
         - `title` and `version` are for the OpenRPC document; `discover`: `rpc.discover` returns it.
+        - `page`: GET shows it to people; not without `discover`.
         - `debug`: tell clients of exceptions. Shows them paths and values of yours.
         - `dec_hook`, `enc_hook`: msgspec's, for types that it does not know.
         """
+        given = locals()
+        self._given = {**limit_options, **{name: given[name] for name in given.keys() - _NO_OPTIONS}}
         found = find_profile(profile)
         self.limits = settle(limits or found.limits, limit_options)
         self.strict_content_type = strict_content_type
+        self.get = get
+        self.origins = Origins(allowed_origins)
         self._dialect = found.dialect
         self._too_many = too_many or found.too_many
         self._threads = Threads(self.limits.threads, self.limits.max_waiting)
@@ -84,13 +101,16 @@ class RpcApp:
             self.registry.add_procedure(make(procedure, resolver))
         self._discovery = Discovery(self.registry, title=title, version=version)
         if discover:
-            self.registry.add(DISCOVER, self._discovery.discover, Options(), reserved=True)
+            self.registry.add(DISCOVER, self._discovery.discover, Options(idempotent=True), reserved=True)
+        self._page = Page(title, self._discovery.encoded) if page and discover else None
         self._background = Background(
             self._threads,
             max_jobs=self.limits.max_background,
             concurrency=self.limits.background_concurrency,
         )
         encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
+        self.connections = Connections(encode)
+        """Those of clients that can be notified, while they are open."""
         self._teller = Teller(self._dialect, encode, debug=debug)
         self._service = Service(
             registry=self.registry,
@@ -122,9 +142,26 @@ class RpcApp:
 
         return add
 
+    def with_profile(self, profile: str) -> Self:
+        """A copy of this app with the same methods and options, and another profile. Raises ConfigError.
+
+        Procedures are not made anew. What the options leave to the profile is as that has it.
+        """
+        other = copy(self)
+        procedures = self.registry.procedures.values()
+        RpcApp.__init__(other, procedures, **{**self._given, "profile": profile})
+        for method in self.registry:
+            if method.name not in other.registry.methods:
+                other.registry.add(method.name, method.function, method.options)
+        return other
+
     def openrpc(self) -> dict[str, Any]:
         """The OpenRPC document of all methods."""
         return self._discovery.document()
+
+    def page(self) -> Page | None:
+        """What shows this service to people, None if that is off."""
+        return self._page
 
     async def handle(self, body: bytes | str, context: Context | None = None) -> bytes | None:
         """The response to a body: one call, or a batch of them. None if there is nothing to say.
@@ -173,10 +210,25 @@ class RpcApp:
         """The answer to a body that was not looked at."""
         return Answered(bytes(self._teller.failure(error.error, NULL_ID)), error.status)
 
+    async def broadcast(self, method: str, params: Any = UNSET) -> int:
+        """Send a notification to all connections, and wait for none. How many are to get it."""
+        return self.connections.broadcast(method, params)
+
+    async def serve_stdio(self, framing: FramingName = "auto") -> None:
+        """Serve standard input until it ends, and finish what runs; what is printed goes to standard error.
+
+        `framing`: `newline`, or `content-length` as language servers have it; `auto` goes by the client.
+        """
+        await stdio.serve_stdio(self, framing)
+
     async def aclose(self) -> None:
         """Wait for background work, `background_grace_s` at most. The app may be used again."""
-        await self._background.finish(self.limits.background_grace_s)
+        await self.finish_background()
         self._threads.close()
+
+    async def finish_background(self) -> None:
+        """Return once nothing is left of what was put off; `background_grace_s` is what that may take."""
+        await self._background.finish(self.limits.background_grace_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app."""

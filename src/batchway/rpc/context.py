@@ -5,9 +5,10 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from batchway.formats.jsonrpc import NO_ID, Call, Malformed
 from batchway.rpc.background import Background, Job
@@ -48,6 +49,12 @@ class CallerHeaders(Mapping[str, str]):
         return len(self._read())
 
 
+class Notified(Protocol):
+    """What stays open after a response: notifications can be sent over it."""
+
+    async def notify(self, method: str, params: Any) -> None: ...
+
+
 class Context:
     """One call and its caller.
 
@@ -55,8 +62,8 @@ class Context:
     """
 
     __slots__ = (
-        "_background", "_state", "call", "calls", "client", "deadline", "headers", "jobs", "middleware",
-        "party", "transport", "weight",
+        "_background", "_state", "call", "calls", "client", "connection", "deadline", "headers", "jobs",
+        "middleware", "party", "transport", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +80,8 @@ class Context:
         self.client = client
         self.transport = transport
         self.middleware = middleware
+        self.connection: Notified | None = None
+        """What the call came over, if that stays open."""
         self.deadline = math.inf
         """When the batch must be answered, in seconds of the event loop's clock."""
         self.calls: Sequence[Call | Malformed] = ()
@@ -128,6 +137,16 @@ class Context:
         self._background.promise()
         self.jobs.append(Job(partial(function, *args, **kwargs), copy_context()))
 
+    async def notify(self, method: str, params: Any = UNSET) -> None:
+        """Send the client a notification; waits for one that is slow to read. Also for work put off.
+
+        Raises RuntimeError over HTTP, where `connection` is None, OSError once the client is gone.
+        """
+        if self.connection is None:
+            message = "notify() is for clients of a WebSocket or of standard input"
+            raise RuntimeError(message)
+        await self.connection.notify(method, params)
+
     def of_batch(self, calls: Sequence[Call | Malformed], deadline: float) -> "Context":
         """This caller, with a batch."""
         context = self._copy()
@@ -150,6 +169,7 @@ class Context:
         context.client = self.client
         context.transport = self.transport
         context.middleware = self.middleware
+        context.connection = self.connection
         context.deadline = self.deadline
         context.calls = self.calls
         context.weight = self.weight

@@ -7,12 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Raw
 
+from batchway.rpc.errors import CallTimedOut, LimitExceeded
 from batchway.rpc.method import Method
+from batchway.rpc.procedure import Options
 from batchway.rpc.registry import RESERVED, Registry
 from batchway.rpc.signature import KEYWORD, MORE, REST, Parameter
 
 DISCOVER = "rpc.discover"
 OPENRPC_VERSION = "1.3.2"
+
+SPREAD = "x-spread"
+"""Says of a parameter that what it has is sent in its place: further params, by position or by name."""
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -23,13 +28,17 @@ class Discovery:
     def __init__(self, registry: Registry, *, title: str, version: str) -> None:
         self._registry = registry
         self._info = {"title": title, "version": version}
-        self._made: tuple[int, Raw] | None = None
+        self._made: tuple[int, bytes] | None = None
 
     async def discover(self) -> Raw:
         """The OpenRPC document of this service."""
+        return Raw(self.encoded())
+
+    def encoded(self) -> bytes:
+        """The document as JSON: the same object, until a method is added."""
         count = len(self._registry.methods)  # methods are added, and never taken away
         if self._made is None or self._made[0] != count:
-            self._made = (count, Raw(msgspec.json.encode(self.document())))
+            self._made = (count, msgspec.json.encode(self.document()))
         return self._made[1]
 
     def document(self) -> dict[str, Any]:
@@ -53,7 +62,20 @@ class Discovery:
         described["paramStructure"] = "by-name" if by_name else "either"
         described["params"] = [_content(one, schemas) for one in sent]
         described["result"] = {"name": "result", "schema": schemas.of(method.signature.returns)}
+        errors = _errors(method.options)
+        if errors:
+            described["errors"] = errors
         return described
+
+
+def _errors(options: Options) -> list[dict[str, Any]]:
+    """The errors that a method is said to have, and those that its limits bring."""
+    kinds = list(options.errors)
+    if options.rate is not None:
+        kinds.append(LimitExceeded)
+    if options.timeout is not None:
+        kinds.append(CallTimedOut)
+    return [{"code": one.code, "message": one.message} for one in kinds]
 
 
 def _content(parameter: Parameter, schemas: "_Schemas") -> dict[str, Any]:
@@ -68,6 +90,8 @@ def _content(parameter: Parameter, schemas: "_Schemas") -> dict[str, Any]:
     content = {"name": parameter.name, "required": parameter.required, "schema": schema}
     if "description" in schema:
         content["description"] = schema["description"]
+    if parameter.kind in (REST, MORE):
+        content[SPREAD] = True
     return content
 
 

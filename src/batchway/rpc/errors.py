@@ -110,7 +110,7 @@ class Busy(RpcError):
 
 
 class UnsupportedMediaType(RpcError):
-    """The request's content type is not JSON, and `strict_content_type` wants it so."""
+    """The body's coding is unknown; or its type is not JSON, and `strict_content_type` wants that."""
 
     code = -32056
     message = "Unsupported media type"
@@ -118,7 +118,7 @@ class UnsupportedMediaType(RpcError):
 
 
 class HttpMethodRefused(RpcError):
-    """Calls come by POST."""
+    """Calls come by POST; by GET, if at all, those of idempotent methods."""
 
     code = -32057
     message = "HTTP method not allowed"

@@ -1,35 +1,39 @@
-"""An RpcApp over HTTP: POST in, JSON out. Source: ASGI, HTTP protocol 2.5."""
+"""An RpcApp as an ASGI app: what comes in by which way, and HTTP. Source: ASGI, HTTP protocol 2.5."""
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from batchway.errors import BodyTooLarge
+from batchway.errors import BodyTooLarge, ReplyTooLarge
+from batchway.formats import content
+from batchway.formats.jsonrpc import PARSE_ERROR
 from batchway.model import ClientGone, Response, read_body
+from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress
+from batchway.rpc import get, ndjson, websocket
 from batchway.rpc.context import Context
 from batchway.rpc.errors import HttpMethodRefused, RequestTooLarge, RpcError, UnsupportedMediaType
-from batchway.rpc.settings import RpcLimits
+from batchway.rpc.page import Page
 from batchway.rpc.transport import Answered
 from batchway.wire import Message, Receive, Scope, Send, WireBody, follow_lifespan, send_response
 
 JSON_TYPES = frozenset({"application/json", "application/json-rpc", "application/jsonrequest"})
 """What `strict_content_type` takes. Source: JSON-RPC over HTTP, draft of 2008."""
 
+CODINGS = b"gzip, deflate, br, zstd"
+"""What bodies may be compressed by."""
 
 _CLIENT_GONE = 499  # nginx's number
+_INLINE_BYTES = 64 * 1024
 
 
-class App(Protocol):
+class App(ndjson.App, get.App, websocket.App, Protocol):
     """The service."""
 
-    limits: RpcLimits
     strict_content_type: bool
+    get: bool
 
-    async def answer(self, body: bytes, context: Context | None = None) -> Answered: ...
-
-    def refuse(self, error: RpcError) -> Answered: ...
-
-    def release(self, answered: Answered) -> None: ...
+    def page(self) -> Page | None: ...
 
     async def aclose(self) -> None: ...
 
@@ -42,7 +46,7 @@ async def serve(app: App, scope: Scope, receive: Receive, send: Send) -> None:
         case "lifespan":
             await _serve_lifespan(app, receive, send)
         case _:
-            await send({"type": "websocket.close", "code": 1000})
+            await websocket.serve(app, scope, receive, send)
 
 
 async def _serve_lifespan(app: App, receive: Receive, send: Send) -> None:
@@ -56,15 +60,12 @@ async def _serve_lifespan(app: App, receive: Receive, send: Send) -> None:
 
 
 async def _serve_http(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    handle = _HANDLERS.get(scope["method"], _refuse)
     # A body that no header announces is read too: HTTP/2 has them.
-    body = WireBody(scope["headers"], receive, unannounced=True)
+    body = WireBody(scope["headers"], receive, unannounced=handle is _post)
     watch = asyncio.get_running_loop().create_task(body.watch(asyncio.current_task()))
     try:
-        answered = await _answer(app, scope, body)
-        try:
-            await send_response(_response(answered), send)
-        finally:
-            app.release(answered)
+        await handle(app, scope, body, send)
     except ClientGone:
         await _send_gone(send)
     except asyncio.CancelledError:
@@ -82,33 +83,161 @@ async def _send_gone(send: Send) -> None:
         await send_response(Response(_CLIENT_GONE, "", [], b""), send)
 
 
-async def _answer(app: App, scope: Scope, body: WireBody) -> Answered:
-    context = Context(
+# --- the methods
+
+
+async def _post(app: App, scope: Scope, body: WireBody, send: Send) -> None:
+    context = _context(scope)
+    is_coded, accepts_lines = _find_wishes(scope["headers"])
+    try:
+        if app.strict_content_type and not _is_json(context.headers.get("content-type", "")):
+            raise UnsupportedMediaType
+        whole = await _read(body, app.limits.max_body_bytes)
+        if is_coded:
+            coding = context.headers["content-encoding"]
+            whole = await _decode(whole, coding, app.limits.max_body_bytes)
+    except RpcError as error:
+        await _respond(app, _refusal(app, error), scope, send)
+        return
+    if accepts_lines and ndjson.is_preferred(context.headers["accept"]):
+        await _stream(app, whole, context, body, scope, send)
+    else:
+        await _respond(app, await app.answer(whole, context), scope, send)
+
+
+async def _get(app: App, scope: Scope, body: WireBody, send: Send) -> None:
+    query = scope.get("query_string", b"")
+    has_call = get.has_call(query)
+    page = None if has_call else app.page()
+    if page is not None:
+        headers = _context(scope).headers
+        await send_response(page.respond(headers, head=scope["method"] == "HEAD"), send)
+    elif has_call and app.get:
+        await _respond(app, await get.answer(app, query, _context(scope)), scope, send)
+    else:
+        await _refuse(app, scope, body, send)
+
+
+async def _refuse(app: App, scope: Scope, _: WireBody, send: Send) -> None:
+    await _respond(app, _refusal(app, HttpMethodRefused()), scope, send)
+
+
+_HANDLERS: dict[str, Callable[[App, Scope, WireBody, Send], Awaitable[None]]] = {
+    "POST": _post,
+    "GET": _get,
+    "HEAD": _get,
+}
+
+
+def _context(scope: Scope) -> Context:
+    return Context(
         headers=scope["headers"],
         client=(scope.get("client") or ("",))[0],
         transport="http",
         state=scope.get("state"),
     )
-    if scope["method"] != "POST":
-        return app.refuse(HttpMethodRefused())
-    if app.strict_content_type and not _is_json(context.headers.get("content-type", "")):
-        return app.refuse(UnsupportedMediaType())
-    try:
-        whole = await read_body(body, app.limits.max_body_bytes)
-    except BodyTooLarge:
-        return app.refuse(RequestTooLarge())
-    return await app.answer(whole, context)
+
+
+# --- the request
+
+
+def _find_wishes(headers: list[tuple[bytes, bytes]]) -> tuple[bool, bool]:
+    """Whether the body is compressed, and whether lines may be accepted. Most requests have neither."""
+    is_coded = accepts_lines = False
+    for name, value in headers:
+        if name == b"accept":
+            accepts_lines = accepts_lines or b"ndjson" in value.lower()
+        elif name == b"content-encoding":
+            is_coded = True
+    return is_coded, accepts_lines
 
 
 def _is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() in JSON_TYPES
 
 
-def _response(answered: Answered) -> Response:
-    if answered.body is None:
-        return Response(204, "No Content", [], None)
-    headers = [(b"content-type", b"application/json")]
-    if answered.status == HttpMethodRefused.status:
-        headers.append((b"allow", b"POST"))
-    headers.append((b"content-length", b"%d" % len(answered.body)))
-    return Response(answered.status, "", headers, answered.body)
+async def _read(body: WireBody, max_bytes: int) -> bytes:
+    """The whole body. Raises RequestTooLarge, ClientGone."""
+    try:
+        return await read_body(body, max_bytes)
+    except BodyTooLarge:
+        raise RequestTooLarge from None
+
+
+async def _decode(body: bytes, coding: str, max_bytes: int) -> bytes:
+    """The body without its content codings. Raises RpcError; of what is too large no more is made."""
+    try:
+        if len(body) > _INLINE_BYTES:
+            decoded = await asyncio.to_thread(content.decode, body, coding, max_bytes)
+        else:
+            decoded = content.decode(body, coding, max_bytes)
+    except ReplyTooLarge:
+        raise RequestTooLarge from None
+    except content.Undecodable as error:
+        raise RpcError(PARSE_ERROR, "Parse error", str(error)) from None
+    if decoded is None:
+        raise UnsupportedMediaType(data="unknown content coding")
+    return decoded
+
+
+# --- the response
+
+
+def _refusal(app: App, error: RpcError) -> Answered:
+    """The answer to a request that was not looked at, with what could be asked for instead."""
+    answered = app.refuse(error)
+    match error:
+        case HttpMethodRefused():
+            allowed = b"GET, HEAD, POST" if app.get or app.page() else b"POST"
+            answered.headers = [(b"allow", allowed)]
+        case UnsupportedMediaType(data=str()):
+            answered.headers = [(b"accept-encoding", CODINGS)]  # RFC 9110, section 15.5.16
+    return answered
+
+
+async def _respond(app: App, answered: Answered, scope: Scope, send: Send) -> None:
+    try:
+        if answered.body is None:
+            response = Response(204, "No Content", [*answered.headers], None)
+        elif len(answered.body) < MIN_COMPRESSED_BYTES:
+            response = _response(answered, answered.body)
+        elif accepts_gzip(scope["headers"]):
+            response = _response(answered, await compress(answered.body), _VARY, _GZIP)
+        else:
+            response = _response(answered, answered.body, _VARY)
+        if scope["method"] == "HEAD":
+            response.body = None
+        await send_response(response, send)
+    finally:
+        app.release(answered)
+
+
+_VARY = (b"vary", b"accept-encoding")
+_GZIP = (b"content-encoding", b"gzip")
+
+
+def _response(answered: Answered, body: bytes, *more: tuple[bytes, bytes]) -> Response:
+    length = b"%d" % len(body)
+    headers = [
+        (b"content-type", b"application/json"),
+        *answered.headers,
+        *more,
+        (b"content-length", length),
+    ]
+    return Response(answered.status, "", headers, body)
+
+
+async def _stream(
+    app: App, whole: bytes, context: Context, body: WireBody, scope: Scope, send: Send
+) -> None:
+    lines = ndjson.Lines(send, app.limits.timeout_s)
+    try:
+        answered = await lines.answer(app, whole, context)
+    except asyncio.CancelledError:
+        if not lines.begun or not body.gone:
+            raise
+        return
+    if lines.begun:
+        app.release(answered)
+    else:
+        await _respond(app, answered, scope, send)

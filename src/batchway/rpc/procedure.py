@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from batchway.errors import ConfigError
 from batchway.rpc.context import Context, Middleware
+from batchway.rpc.errors import RpcError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +34,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """A call changes nothing, so that it may come by GET."""
     middleware: tuple[Middleware, ...] = ()
     """Around each call, inside of that of the procedure and the app."""
+    errors: tuple[type[RpcError], ...] = ()
+    """Those that it raises, for the OpenRPC document."""
 
 
 @overload
@@ -48,6 +51,7 @@ def method(
     weight: int = 1,
     idempotent: bool = False,
     middleware: Sequence[Middleware] = (),
+    errors: Sequence[type[RpcError]] = (),
 ) -> Callable[[F], F]: ...
 def method(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Mark a method of a Procedure as one that may be called. For the options see `Options`."""
@@ -65,7 +69,8 @@ def method(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]
 
 def make_options(options: dict[str, Any]) -> Options:
     """Options that have been checked. Raises ConfigError."""
-    found = Options(**{**options, "middleware": tuple(options.get("middleware", ()))})
+    sequences = {name: tuple(options.get(name, ())) for name in ("middleware", "errors")}
+    found = Options(**{**options, **sequences})
     for name in ("timeout", "concurrency", "rate", "weight"):
         value = getattr(found, name)
         if value is not None and value <= 0:

@@ -42,6 +42,10 @@ class RpcLimits(Struct, frozen=True, forbid_unknown_fields=True):
     background_concurrency: Positive = 16
     background_grace_s: Seconds = 10.0
     """How long such work may go on once the app is closed."""
+    connection_concurrency: Positive = 32
+    """Messages of one connection, or bodies on standard input, that are answered at once."""
+    max_unsent_bytes: Positive = 1024 * 1024
+    """Broadcasts that one connection may leave unread; it is closed if there are more."""
 
 
 class LimitOptions(TypedDict, total=False):
@@ -61,6 +65,8 @@ class LimitOptions(TypedDict, total=False):
     max_background: int
     background_concurrency: int
     background_grace_s: float
+    connection_concurrency: int
+    max_unsent_bytes: int
 
 
 class TooMany(Struct, frozen=True):

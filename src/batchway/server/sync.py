@@ -5,9 +5,8 @@ import asyncio
 import msgspec
 import structlog
 
-from batchway.config.resources import decode_route, decode_upstream
 from batchway.errors import InvalidResource, StoreError
-from batchway.gateway import Gateway
+from batchway.gateway import Gateway, apply
 from batchway.store.base import Compacted, Entry, Event, Store
 
 log = structlog.get_logger(__name__)
@@ -36,8 +35,8 @@ class Sync:
         self._loads += 1
         try:
             listing = await self._store.list("")
-            # Upstreams before routes, so that no route is ever without its own.
-            entries = sorted(listing.entries, key=lambda entry: entry.key.startswith("/routes/"))
+            # What is named by others comes first, so that no route is ever without its own.
+            entries = sorted(listing.entries, key=lambda entry: apply.rank(entry.key))
             for count, entry in enumerate(entries):
                 known = max(self._known.get(entry.key, 0), self._gone.get(entry.key, 0))
                 if known <= entry.mod_revision:
@@ -107,20 +106,10 @@ class Sync:
         self._advance(event.revision)
 
     def _put(self, entry: Entry) -> None:
-        kind, name = _split(entry.key)
         self._known[entry.key] = entry.mod_revision
-        gateway = self._gateway
         try:
-            document = msgspec.json.decode(entry.value)
-            match kind:
-                case "routes":
-                    gateway.put_route(name, decode_route(document))
-                case "upstreams":
-                    gateway.put_upstream(name, decode_upstream(document))
-                case "plugin_metadata":
-                    gateway.put_metadata(name, gateway.registry.check_metadata(name, document))
-                case _:
-                    log.warning("unknown resource in the store", key=entry.key)
+            if not apply.put(self._gateway, entry.key, msgspec.json.decode(entry.value)):
+                log.warning("unknown resource in the store", key=entry.key)
         except (InvalidResource, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             # Serving half of what it says, say without its authentication, would be worse.
             log.error("stored resource is not served", key=entry.key, error=str(error))
@@ -128,17 +117,4 @@ class Sync:
 
     def _remove(self, key: str) -> None:
         self._known.pop(key, None)
-        kind, name = _split(key)
-        match kind:
-            case "routes":
-                self._gateway.remove_route(name)
-            case "upstreams":
-                self._gateway.remove_upstream(name)
-            case "plugin_metadata":
-                self._gateway.remove_metadata(name)
-
-
-def _split(key: str) -> tuple[str, str]:
-    """`/routes/1` as `routes` and `1`."""
-    _, kind, name = key.split("/", 2) if key.count("/") >= 2 else ("", "", key)
-    return kind, name
+        apply.remove(self._gateway, key)

@@ -69,11 +69,14 @@ class Store(Protocol):
         *,
         expected_revision: int | None = None,
         create_only: bool = False,
+        ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; it outlives this process once this returns.
 
         With `expected_revision`, only if the key's `mod_revision` is this one; with `create_only`,
         only if there is no such key. Raises Conflict otherwise. Cancelled, it may have happened.
+        After `ttl_s` seconds, restarts or not, the key is gone as if it had been deleted: a watch
+        has that delete. Without it the key stays, whatever was said of it before.
         """
 
     async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:

@@ -6,6 +6,7 @@ One thread of its own runs every statement, so the event loop never waits for a 
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -20,7 +21,7 @@ R = TypeVar("R")
 
 APPLICATION_ID = 0x62774159
 """Tells our files from those of other programs."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = (
     "CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL,"
     " create_revision INTEGER NOT NULL, mod_revision INTEGER NOT NULL) WITHOUT ROWID",
@@ -28,30 +29,42 @@ SCHEMA = (
     "CREATE TABLE changes (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB,"
     " create_revision INTEGER)",
 )
+MIGRATIONS = {
+    # seconds since the epoch; a write reads the index only, so keys that stay cost it nothing
+    1: (
+        "ALTER TABLE entries ADD COLUMN expires REAL",
+        "CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL",
+    ),
+}
+"""What leads from that version to the next. A new file takes the same way."""
 
 KEPT_CHANGES = 1000
 """So many writes a watch may lag behind before it must list again."""
 _WATCH_CHUNK = 50
 _BUSY_TIMEOUT_S = 5.0
 _POLL_S = 0.5
-"""How often a watch looks for what other processes have written."""
+"""How often a watch looks for what other processes have written, and for what has expired."""
+_COLUMNS = "key, value, create_revision, mod_revision"
+Clock = Callable[[], float]
 
 
 class SqliteStore:
     """A Store in one file. Made by `open`."""
 
-    def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor, now: Clock) -> None:
         self._db = db
         self._thread = thread
+        self._now = now
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path) -> "SqliteStore":
+    async def open(cls, path: Path, now: Clock = time.time) -> "SqliteStore":
         """The store in the file `path`, which is made, with its directory, if it is not there.
 
-        Raises StoreError naming the path and what is wrong.
+        `now` tells the seconds since the epoch, by which keys expire. Raises StoreError naming the
+        path and what is wrong.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         try:
@@ -59,7 +72,7 @@ class SqliteStore:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(db, thread)
+        return cls(db, thread, now)
 
     async def close(self) -> None:
         """End all watches, finish what was begun, close the file. A second time does nothing."""
@@ -73,11 +86,11 @@ class SqliteStore:
 
     async def get(self, key: str) -> Entry | None:
         """What stands at `key`."""
-        return await self._run(_get, self._db, key)
+        return await self._run(_get, self._db, key, self._now())
 
     async def list(self, prefix: str) -> Listing:
         """What stands at the keys that begin with `prefix`, in the order of the keys."""
-        return await self._run(_list, self._db, prefix)
+        return await self._run(_list, self._db, prefix, self._now())
 
     async def put(
         self,
@@ -86,10 +99,12 @@ class SqliteStore:
         *,
         expected_revision: int | None = None,
         create_only: bool = False,
+        ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; on disk once this returns. Raises Conflict as `Store.put` says."""
         expected = 0 if create_only else expected_revision
-        return await self._run(self._write, _put, key, value, expected)
+        expires = None if ttl_s is None else self._now() + ttl_s
+        return await self._run(self._write, _put, key, value, expected, expires)
 
     async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
         """Delete `key`: the revision that did, or None if there was none."""
@@ -100,7 +115,7 @@ class SqliteStore:
         seen = from_revision
         while not self._closed:
             changed = self._changed  # taken before the read: a write after it sets this very event
-            events = await self._run(_changes, self._db, seen)
+            events = await self._run(self._next, seen)
             for event in events:
                 seen = event.revision
                 yield event
@@ -126,10 +141,17 @@ class SqliteStore:
     def _write(self, work: Callable[..., R], *args: object) -> R:
         """Runs in the store's thread: a cancelled caller does not keep the watches from waking."""
         with _transaction(self._db, "IMMEDIATE"):
+            _delete_expired(self._db, self._now())
             result = work(self._db, *args)
         with suppress(RuntimeError):  # the loop was closed, and with it every watch
             self._loop.call_soon_threadsafe(self._wake)
         return result
+
+    def _next(self, seen: int) -> tuple[Event, ...]:
+        """The next changes; what has expired becomes one. Takes no lock as long as nothing has."""
+        if _has_expired(self._db, self._now()):
+            self._write(lambda _db: None)
+        return _changes(self._db, seen)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -151,26 +173,40 @@ def _transaction(db: sqlite3.Connection, mode: str) -> Iterator[None]:
         raise
 
 
-def _get(db: sqlite3.Connection, key: str) -> Entry | None:
-    columns = "key, value, create_revision, mod_revision"
-    row = db.execute(f"SELECT {columns} FROM entries WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constants
+def _get(db: sqlite3.Connection, key: str, now: float) -> Entry | None:
+    query = f"SELECT {_COLUMNS} FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)"  # noqa: S608 - constants
+    row = db.execute(query, (key, now)).fetchone()
     return Entry(*row) if row else None
 
 
-def _list(db: sqlite3.Connection, prefix: str) -> Listing:
-    columns = "key, value, create_revision, mod_revision"
-    query = f"SELECT {columns} FROM entries WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - constants
+def _list(db: sqlite3.Connection, prefix: str, now: float) -> Listing:
+    query = (
+        f"SELECT {_COLUMNS} FROM entries WHERE key >= ? AND key < ?"  # noqa: S608 - constants
+        " AND (expires IS NULL OR expires > ?) ORDER BY key"
+    )
     with _transaction(db, "DEFERRED"):  # entries and revision of the same moment
-        rows = db.execute(query, (prefix, prefix + "\U0010ffff")).fetchall()
+        rows = db.execute(query, (prefix, prefix + "\U0010ffff", now)).fetchall()
         return Listing(tuple(Entry(*row) for row in rows), _revision(db))
 
 
-def _put(db: sqlite3.Connection, key: str, value: bytes, expected: int | None) -> Entry:
+def _has_expired(db: sqlite3.Connection, now: float) -> bool:
+    return db.execute("SELECT 1 FROM entries WHERE expires <= ? LIMIT 1", (now,)).fetchone() is not None
+
+
+def _delete_expired(db: sqlite3.Connection, now: float) -> None:
+    query = "SELECT key FROM entries WHERE expires <= ? ORDER BY expires, key"
+    for (key,) in db.execute(query, (now,)).fetchall():
+        _delete(db, key, None)
+
+
+def _put(
+    db: sqlite3.Connection, key: str, value: bytes, expected: int | None, expires: float | None
+) -> Entry:
     old = _check(db, key, expected)
     revision = _revision(db) + 1
     entry = Entry(key, value, old.create_revision if old else revision, revision)
-    row = (key, value, entry.create_revision, revision)
-    db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", row)
+    row = (key, value, entry.create_revision, revision, expires)
+    db.execute(f"INSERT OR REPLACE INTO entries ({_COLUMNS}, expires) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608 - constants
     _record(db, revision, key, value, entry.create_revision)
     return entry
 
@@ -186,7 +222,8 @@ def _delete(db: sqlite3.Connection, key: str, expected: int | None) -> int | Non
 
 def _check(db: sqlite3.Connection, key: str, expected: int | None) -> Entry | None:
     """What stands at `key`. Raises Conflict if its revision (0: absent) is not `expected`."""
-    old = _get(db, key)
+    row = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constants
+    old = Entry(*row) if row else None
     found = old.mod_revision if old else 0
     if expected is not None and found != expected:
         msg = f"{key} has been changed meanwhile: revision {found}, expected {expected}"
@@ -268,17 +305,23 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             for statement in SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    _check_schema(db, path)
+            db.execute("PRAGMA user_version = 1")
+        for version in range(_check_schema(db, path), SCHEMA_VERSION):
+            for statement in MIGRATIONS[version]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {version + 1}")
 
 
-def _check_schema(db: sqlite3.Connection, path: Path) -> None:
+def _check_schema(db: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's schema."""
     if _pragma(db, "application_id") != APPLICATION_ID:
         msg = f"the store {path} is another program's database"
         raise StoreError(msg)
-    if (version := _pragma(db, "user_version")) != SCHEMA_VERSION:
+    version: int = _pragma(db, "user_version")
+    if not 1 <= version <= SCHEMA_VERSION:
         msg = f"the store {path} has schema version {version}, this batchway knows {SCHEMA_VERSION}"
         raise StoreError(msg)
+    return version
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> Any:
@@ -322,8 +365,10 @@ def _read_all(path: Path, *, immutable: bool) -> Listing:
         with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as db:
             if not _pragma(db, "schema_version"):  # an empty file
                 return Listing((), 0)
-            _check_schema(db, path)
-            return _list(db, "")
+            if _check_schema(db, path) == 1:  # `serve` will add the column; nothing is written here
+                rows = db.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY key").fetchall()  # noqa: S608 - constants
+                return Listing(tuple(Entry(*row) for row in rows), _revision(db))
+            return _list(db, "", time.time())
     except sqlite3.Error as error:
         msg = f"the store {path} cannot be read: {error}"
         raise StoreError(msg) from error

@@ -74,7 +74,14 @@ class Pools:
 class UpstreamClient:
     """Sends requests to the nodes of one upstream resource."""
 
-    def __init__(self, upstream: Upstream, pools: Pools, terms: Terms) -> None:
+    needs_lookup = False
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def __init__(
+        self, upstream: Upstream, pools: Pools, terms: Terms, previous: "UpstreamClient | None" = None
+    ) -> None:
         """`terms` are the worker's; the resource's own `keepalive_pool` and `max_connections` win."""
         self.upstream = upstream
         self._pools = pools
@@ -97,7 +104,9 @@ class UpstreamClient:
         self._host = rewritten.encode() if rewritten else None
         self._server_name = _without_port(rewritten) if rewritten else None
 
-    async def send(self, request: Request, block: bytes, times: Timeout | None = None) -> Response:
+    async def send(
+        self, request: Request, block: bytes, times: Timeout | None = None, lookup: object = None
+    ) -> Response:
         """The upstream's answer to `request`, whose headers `block` has as they go on the wire.
 
         An item's answer is read whole, within its batch's budget; a plain request's body is streamed.

@@ -6,15 +6,12 @@ TTL, which `getaddrinfo` does not.
 
 import asyncio
 import ipaddress
-import random
 import socket
 from collections.abc import Sequence
 
 import aiodns
 import structlog
 from msgspec import Struct
-
-from batchway.errors import UpstreamRefused
 
 log = structlog.get_logger(__name__)
 
@@ -23,14 +20,17 @@ MIN_TTL_S = 1.0
 MAX_NAMES = 10_000
 
 
-class _Answer(Struct):
+class Answer(Struct, frozen=True):
+    """The addresses of a name, and until when (loop time) they are to be used."""
+
     addresses: tuple[str, ...]
     until: float
-    turn: int = 0
+    failed: bool = False
+    """There was no answer: the addresses are those of the one before."""
 
 
 class Resolver:
-    """Addresses of hosts, in turns. One look-up at a time for a name, however many wait for it."""
+    """Addresses of hosts. One look-up at a time for a name, however many wait for it."""
 
     def __init__(
         self,
@@ -43,50 +43,35 @@ class Resolver:
         self._nameservers = list(nameservers or ()) or None
         self._valid_s = valid_s
         self._timeout_s = timeout_s
-        self._answers: dict[str, _Answer] = {}
-        self._pending: dict[str, asyncio.Task[_Answer]] = {}
+        self._answers: dict[str, Answer] = {}
+        self._pending: dict[str, asyncio.Task[Answer]] = {}
         self._loop = asyncio.get_running_loop()
 
-    def known(self, host: str) -> str | None:
-        """An address of `host` that is fresh, or None: then `resolve` has to ask."""
-        answer = self._answers.get(host)
-        if answer is None or answer.until <= self._loop.time():
-            return None
-        return self._pick(answer)
+    def last(self, name: str) -> Answer | None:
+        """What was answered last, be it out of date."""
+        return self._answers.get(name)
 
-    async def resolve(self, host: str) -> str:
-        """An address of `host`. Raises UpstreamRefused if it has none."""
-        if is_address(host):
-            self._remember(host, _Answer((host,), float("inf")))
-            return host
-        lookup = self._pending.get(host)
+    def look_up(self, name: str) -> "asyncio.Task[Answer]":
+        """The look-up of `name` that is under way, or a new one. It does not fail; do not cancel it."""
+        lookup = self._pending.get(name)
         if lookup is None:
-            lookup = self._pending[host] = self._loop.create_task(self._look_up(host))
-            lookup.add_done_callback(lambda _: self._pending.pop(host, None))
-        return self._pick(await asyncio.shield(lookup))
+            lookup = self._pending[name] = self._loop.create_task(self._look_up(name))
+            lookup.add_done_callback(lambda _: self._pending.pop(name, None))
+        return lookup
 
-    def _pick(self, answer: _Answer) -> str:
-        if not answer.addresses:
-            message = "the name of the upstream node cannot be resolved"
-            raise UpstreamRefused(message)
-        if len(answer.addresses) == 1:
-            return answer.addresses[0]
-        answer.turn = (answer.turn + 1) % len(answer.addresses)
-        return answer.addresses[answer.turn]
-
-    async def _look_up(self, host: str) -> _Answer:
-        before = self._answers.get(host)
+    async def _look_up(self, name: str) -> Answer:
         try:
-            addresses, ttl_s = await self._ask(host)
+            addresses, ttl_s = await self._ask(name)
         except (aiodns.error.DNSError, TimeoutError) as error:
-            log.warning("name not resolved", host=host, error=str(error))
-            addresses, ttl_s = (before.addresses if before else ()), MIN_TTL_S
+            log.warning("name not resolved", host=name, error=str(error))
+            before = self._answers.get(name)
+            answer = Answer(before.addresses if before else (), self._loop.time() + MIN_TTL_S, failed=True)
         else:
             ttl_s = self._valid_s or max(ttl_s, MIN_TTL_S)
-        # Several gateways that start together shall not all ask the same node first.
-        turn = random.randrange(len(addresses)) if addresses else 0  # noqa: S311 - no secret
-        answer = _Answer(addresses, self._loop.time() + ttl_s, turn)
-        self._remember(host, answer)
+            answer = Answer(addresses, self._loop.time() + ttl_s)
+        if len(self._answers) >= MAX_NAMES:
+            self._answers.clear()
+        self._answers[name] = answer
         return answer
 
     async def _ask(self, host: str) -> tuple[tuple[str, ...], float]:
@@ -101,11 +86,6 @@ class Resolver:
         nodes = [node for node in result.nodes if node.family == socket.AF_INET] or result.nodes
         addresses = tuple(dict.fromkeys(_text(node.addr[0]) for node in nodes))
         return addresses, float(min((node.ttl for node in nodes), default=0))
-
-    def _remember(self, host: str, answer: _Answer) -> None:
-        if len(self._answers) >= MAX_NAMES:
-            self._answers.clear()
-        self._answers[host] = answer
 
     async def close(self) -> None:
         """Stop what is being looked up."""

@@ -17,12 +17,12 @@ from batchway.config.resources.upstream import KeepalivePool, Node, Tls, Upstrea
 T = TypeVar("T", bound=Struct)
 
 
-def decode_resource(document: object, kind: type[T], what: str) -> T:
+def decode_resource(document: object, kind: type[T], what: str, *, show_values: bool = True) -> T:
     """The resource that `document` (parsed JSON) describes; APISIX's ids may be integers.
 
-    Raises InvalidResource with one line that names the property.
+    Raises InvalidResource with one line that names the property, and without `show_values` no value.
     """
-    return decode(_with_text_ids(document), kind, what)
+    return decode(_with_text_ids(document), kind, what, show_values=show_values)
 
 
 def decode_route(document: object) -> Route:

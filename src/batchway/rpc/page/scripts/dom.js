@@ -1,6 +1,6 @@
 // Elements. Words of a service are only ever set as text, so none of them becomes markup.
 
-const SVG = 'http:\u002f/www.w3.org/2000/svg';
+const SVG = 'http://www.w3.org/2000/svg';
 
 const ICONS = {
   menu: 'M2.5 4h11M2.5 8h11M2.5 12h11',
@@ -88,11 +88,11 @@ async function copy(text) {
   if (!copied) throw new Error('refused');
 }
 
-/** A button that copies what `text` returns, and says so. `label` says what: "curl command". */
-function copyButton(label, text, words = null) {
+/** A button that copies what `text` returns, and says so. `label` says what that is; `words` stand on it. */
+function copyButton(label, text, { words = null, symbol = 'copy' } = {}) {
   const button = words === null
-    ? iconButton('copy', `Copy ${label}`, run)
-    : h('button.button', { type: 'button', onclick: run }, icon('copy'), words);
+    ? iconButton(symbol, `Copy ${label}`, run)
+    : h('button.button', { type: 'button', onclick: run }, icon(symbol), words);
   let timer;
 
   async function run() {
@@ -110,7 +110,7 @@ function copyButton(label, text, words = null) {
     timer = setTimeout(() => {
       button.title = `Copy ${label}`;
       button.classList.remove('done');
-      button.firstChild.replaceWith(icon('copy'));
+      button.firstChild.replaceWith(icon(symbol));
     }, 1500);
   }
   return button;

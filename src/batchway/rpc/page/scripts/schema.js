@@ -86,7 +86,7 @@ function boundsOf(schema) {
 /** The type of a value and its bounds, in one line. */
 function typeLine(schema) {
   const bounds = boundsOf(schema);
-  return h('span.type', typeName(schema), bounds.length > 0 && h('span.bounds', ` ${bounds.join(', ')}`));
+  return h('span.type', typeName(schema), bounds.length > 0 && h('span.bounds', ` · ${bounds.join(', ')}`));
 }
 
 /** The schemas in a schema that have members of their own to show. */

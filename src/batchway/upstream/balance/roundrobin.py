@@ -5,38 +5,32 @@ and pays the sum. Weights 5, 1, 1 give a a b a c a a, not five times a in a row.
 """
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
-
-class Weighted(Protocol):
-    """Something to choose by weight; 0 is never chosen."""
-
-    @property
-    def weight(self) -> int: ...
-
-
-N = TypeVar("N", bound=Weighted)
+from batchway.upstream.balance.base import N
 
 
 class RoundRobin(Generic[N]):
-    """Turns among the nodes of one upstream."""
+    """Turns among nodes."""
 
     def __init__(self, nodes: Sequence[N]) -> None:
         self._nodes = [node for node in nodes if node.weight > 0]
-        self._gained = [0] * len(self._nodes)
+        self._gained = [0.0] * len(self._nodes)
 
     def __len__(self) -> int:
         return len(self._nodes)
 
     def next(self, tried: Sequence[N] = ()) -> N | None:
-        """The node whose turn it is, none of `tried` unless all were; None if there is none."""
+        return self.pick(tried) or self.pick()
+
+    def pick(self, tried: Sequence[N] = (), key: str = "") -> N | None:
+        """The node whose turn it is; None if all were tried."""
         nodes = self._nodes
         if len(nodes) == 1:
-            return nodes[0]
-        if not nodes:
-            return None
+            return nodes[0] if nodes[0] not in tried else None
         allowed = [index for index, node in enumerate(nodes) if node not in tried]
-        allowed = allowed or list(range(len(nodes)))
+        if not allowed:
+            return None
         gained = self._gained
         for index in allowed:
             gained[index] += nodes[index].weight

@@ -1,0 +1,64 @@
+"""`key-auth`: a consumer shows who it is by a key, in a header or in the query.
+
+Source: apisix/plugins/key-auth.lua.
+"""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from batchway.model import Response
+from batchway.plugins.arguments import without_argument
+from batchway.plugins.auth import AuthPlugin
+from batchway.plugins.context import Context, Credential
+from batchway.plugins.variables import argument, header
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the key is looked for: in the header first, then in the query."""
+
+    header: str = "apikey"
+    query: str = "apikey"
+    hide_credentials: bool = False
+    """Whether the upstream does not get to see the key."""
+    realm: str = "key"
+    anonymous_consumer: str | None = None
+    """Whose requests those without a good key are; None: they are refused."""
+
+
+class ConsumerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A consumer's key."""
+
+    key: Annotated[str, Meta(min_length=1)]
+
+
+class KeyAuth(AuthPlugin):
+    """Finds the consumer by its key."""
+
+    name = "key-auth"
+    priority = 2500
+    Config: ClassVar[type[Struct]] = Config
+    ConsumerConfig: ClassVar[type[Struct] | None] = ConsumerConfig
+    identity = "key"
+    secrets = ("key",)
+    challenge = "apikey"
+
+    async def find(self, context: Context) -> Credential | Response:
+        """Whose key the request has."""
+        request = context.request
+        in_header = header(request, self.config.header.lower().encode("latin-1", "replace"))
+        key = in_header or argument(request.query, self.config.query)
+        if not key:
+            return self.refuse("Missing API key in request")
+        credential = self.gateway.credential(self.name, key)
+        if credential is None:
+            return self.refuse("Invalid API key in request")
+        if self.config.hide_credentials:
+            self._hide(context, in_header=bool(in_header))
+        return credential
+
+    def _hide(self, context: Context, *, in_header: bool) -> None:
+        if in_header:
+            context.remove_header(self.config.header)
+        else:
+            context.change(query=without_argument(context.request.query, self.config.query))
