@@ -77,6 +77,12 @@ class BadRequest(BatchwayError):
     code = "bad_request"
 
 
+class MalformedPath(BadRequest):
+    """The path leads above the root, or is not percent-encoded as it should be."""
+
+    code = "malformed_path"
+
+
 class NestedBatch(BadRequest):
     """An item is itself a batch."""
 

@@ -1,12 +1,12 @@
 """What must come back for a body, worked out another way: by Python's own json, member by member.
 
-Says how many responses there are and which ids they have, not what is in them.
+Says how many responses there are, which ids they have, and which of them have to be errors.
 """
 
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 MISSING: Any = object()
 
@@ -93,30 +93,40 @@ def is_call(entry: Any, profile: str, max_depth: int) -> bool:
     if not is_object(entry) or len(dict(entry)) != len(entry):
         return False
     members = dict(entry)
-    method, version = members.get("method"), members.get("jsonrpc")
+    method, version = members.get("method", ()), members.get("jsonrpc")
     params = members.get("params", [])
     return (
         is_text(version)
         and version == "2.0"
         and is_text(method)
-        and not (profile == "sajya" and not method.strip(" \t\n\r\0\x0b"))
+        and bool(profile == "standard" or method.strip(" \t\n\r\0\x0b"))
         and isinstance(params, list)
         and depth(params) <= max_depth
         and is_id(members.get("id"))
     )
 
 
-def possible_ids(entry: Any, profile: str, max_depth: int) -> list[Any]:
-    """Which id the response to an entry may have; MISSING if there may be none."""
+class Possible(NamedTuple):
+    """What the response to an entry may be; MISSING among the ids: there may be none."""
+
+    ids: list[Any]
+    must_fail: bool
+
+
+def possible(entry: Any, profile: str, max_depth: int) -> Possible:
     members = dict(entry) if is_object(entry) else {}
     given = members.get("id", MISSING)
     if is_call(entry, profile, max_depth):
         if given is not MISSING:
-            return [as_sent_back(given, profile)]
-        return [MISSING] if is_in_range(members.get("params")) else [MISSING, None]
+            return Possible([as_sent_back(given, profile)], must_fail=False)
+        return Possible(
+            [MISSING] if is_in_range(members.get("params")) else [MISSING, None], must_fail=True
+        )
     ids = [value for name, value in entry if name == "id"] if is_object(entry) else []
     found = [as_sent_back(value, profile) for value in ids if is_id(value)]
-    return found if profile == "standard" and len(ids) == len(found) == 1 else [None, *found]
+    if not (profile == "standard" and len(ids) == len(found) == 1):
+        found.append(None)
+    return Possible(found, must_fail=True)
 
 
 def as_sent_back(id: Any, profile: str) -> Any:
@@ -126,8 +136,8 @@ def as_sent_back(id: Any, profile: str) -> Any:
 def check(profile: str, body: bytes, said: bytes | None, *, max_items: int, max_depth: int) -> None:
     """Raises AssertionError if `said` is no answer to `body`."""
     answer = None if said is None else parse(said)
-    for response in answer if is_array(answer) else [answer]:
-        if answer is not None and answer != []:
+    if answer is not None and answer != []:
+        for response in answer if is_array(answer) else [answer]:
             check_response(response, profile)
     try:
         document = parse(body)
@@ -144,7 +154,7 @@ def check(profile: str, body: bytes, said: bytes | None, *, max_items: int, max_
         assert depth(document) > max_depth
     else:
         entries = document if is_array(document) else [document]
-        check_ids(answer, [possible_ids(entry, profile, max_depth) for entry in entries], profile)
+        check_responses(answer, [possible(entry, profile, max_depth) for entry in entries], profile)
         assert answer is None or answer == [] or is_array(answer) == is_array(document)
 
 
@@ -172,22 +182,24 @@ def code(answer: Any) -> str | None:
     return str(dict(dict(answer).get("error", ())).get("code"))
 
 
-def check_ids(answer: Any, expected: Sequence[list[Any]], profile: str) -> None:
+def check_responses(answer: Any, expected: Sequence[Possible], profile: str) -> None:
     nothing = answer is None or answer == []
-    assert not (nothing and answer is None and profile == "sajya")
+    assert not (answer is None and profile == "sajya")
     responses = [] if nothing else answer if is_array(answer) else [answer]
-    ids = [dict(response)["id"] for response in responses]
-    assert is_match(ids, expected), (ids, expected)
+    assert is_match([dict(response) for response in responses], expected), (answer, expected)
 
 
-def is_match(ids: Sequence[Any], expected: Sequence[list[Any]]) -> bool:
-    """Whether each entry may have been answered by the next id, or by none."""
+def is_match(responses: Sequence[dict[str, Any]], expected: Sequence[Possible]) -> bool:
+    """Whether each entry may have been answered by the next response, or by none."""
     reached = {0}
     for possible in expected:
-        silent = reached if MISSING in possible else set()
-        reached = silent | {at + 1 for at in reached if at < len(ids) and _is_one_of(ids[at], possible)}
-    return len(ids) in reached
+        answered = {at + 1 for at in reached if at < len(responses) and is_one(responses[at], possible)}
+        reached = answered | reached if MISSING in possible.ids else answered
+    return len(responses) in reached
 
 
-def _is_one_of(id: Any, possible: Sequence[Any]) -> bool:
-    return any(type(id) is type(one) and id == one for one in possible)
+def is_one(response: dict[str, Any], possible: Possible) -> bool:
+    if possible.must_fail and "error" not in response:
+        return False
+    id = response["id"]
+    return any(type(id) is type(one) and id == one for one in possible.ids)

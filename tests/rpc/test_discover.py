@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from batchway.rpc import Bind, Context, Inject, Procedure, Proxy, RpcApp, method
+from batchway.rpc import Bind, Context, Inject, Procedure, Proxy, RpcApp, RpcError, method
 
 from .asking import error, result
 
@@ -96,7 +96,7 @@ def test_method_has_its_words_and_its_params() -> None:
     order = methods(make_app())["shop@order"]
     assert order == {
         "name": "shop@order",
-        "tags": [{"name": "shop", "summary": "Sells things.", "description": "All of them."}],
+        "tags": [{"name": "shop", "description": "Sells things.\n\nAll of them."}],
         "summary": "Order something.",
         "description": "It comes at once.",
         "paramStructure": "either",
@@ -123,17 +123,44 @@ def test_methods_without_words_and_types_are_described_too() -> None:
     found = methods(make_app())
     assert found["shop@undocumented"]["params"] == [
         {"name": "a", "required": True, "schema": {}},
-        {"name": "rest", "required": False, "schema": {"type": "array", "items": {"type": "integer"}}},
+        {
+            "name": "rest",
+            "required": False,
+            "schema": {"type": "array", "items": {"type": "integer"}},
+            "x-spread": True,
+        },
         {
             "name": "more",
             "required": False,
             "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+            "x-spread": True,
         },
     ]
     assert "summary" not in found["shop@undocumented"]
     assert found["shop@other"]["paramStructure"] == "by-name"
     assert found["plain.function"]["summary"] == "Returns one."
     assert "tags" not in found["plain.function"]
+
+
+def test_method_has_the_errors_that_it_may_answer_with() -> None:
+    class SoldOut(RpcError):
+        code = 7
+        message = "Sold out"
+
+    app = RpcApp()
+
+    @app.method(errors=[SoldOut], rate=5, timeout=1)
+    async def buy() -> None: ...
+
+    @app.method
+    async def look() -> None: ...
+
+    assert methods(app)["buy"]["errors"] == [
+        {"code": 7, "message": "Sold out"},
+        {"code": -32005, "message": "Limit exceeded"},
+        {"code": -32051, "message": "Call timed out"},
+    ]
+    assert "errors" not in methods(app)["look"]
 
 
 def test_classes_of_one_name_are_told_apart() -> None:

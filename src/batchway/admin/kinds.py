@@ -117,7 +117,7 @@ def _check_credential(id_: str, document: Document, plugins: PluginSchemas) -> N
     if not names:
         msg = 'invalid credential: property "plugins": expected exactly one auth plugin'
         raise InvalidResource(msg)
-    if any(plugins.plugins[name].type != "auth" for name in names):
+    if not all(plugins.plugins[name].is_auth for name in names):
         msg = "only supports auth type plugins in consumer credential"
         raise InvalidResource(msg)
 
@@ -132,7 +132,7 @@ def _check_metadata(name: str, document: Document, plugins: PluginSchemas) -> No
 def _defaults_of(struct: type[Struct]) -> dict[str, object]:
     """What the Struct says where a document is silent, objects inside it too."""
     found = {field.name: _default_of(field) for field in fields(struct)}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value not in (None, ())}
 
 
 def _default_of(field: FieldInfo) -> object:

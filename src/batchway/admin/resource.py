@@ -1,30 +1,53 @@
 """The generic resource: what can be done with any kind. Documents in, answers out, no HTTP."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from batchway.admin.access import PluginSchemas
-from batchway.admin.kinds import KINDS, Document, Kind, with_defaults
+from batchway.admin import sealing
+from batchway.admin.access import Access, FindHolder
+from batchway.admin.kinds import KINDS, Document, Kind, Place, with_defaults
+from batchway.admin.listing import Selection
 from batchway.admin.patch import check_depth, merge, replace_at
+from batchway.admin.references import (
+    ParentMissing,
+    check_identities,
+    check_references,
+    check_unused,
+    holds_identities,
+)
 from batchway.errors import InvalidResource, StoreError
 from batchway.store.base import Conflict, Entry, Store
 
 PREFIX = "/apisix"
 """What stands before a key of the store in an answer: APISIX's etcd prefix."""
 _ATTEMPTS = 10
-_ID = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
-Answer = tuple[int, Document]
-"""An HTTP status and the document that goes with it."""
+Make = Callable[[Document | None], Document]
+"""From the document that is there, if any, to the new one."""
+
+
+class Answer(Struct, frozen=True):
+    """An HTTP status and the document that goes with it."""
+
+    status: int
+    document: Document
+    key: str = ""
+    """What was written."""
+    revision: int | None = None
+    """Of the write."""
 
 
 class NotFound(Exception):
     """There is no such key."""
+
+
+def _no_holder(_plugin: str, _identity: str) -> None:
+    return None
 
 
 class Resources:
@@ -34,42 +57,56 @@ class Resources:
         self,
         store: Store,
         applied: Callable[[int], Awaitable[None]],
+        find_holder: FindHolder = _no_holder,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`find_holder` knows all that `applied` has returned for."""
         self._store = store
         self._applied = applied
+        self._find_holder = find_holder
         self._now = now
         # a route must not come to name an upstream that is being deleted
         self._writing = asyncio.Lock()
 
-    async def get(self, kind: Kind, id_: str) -> Answer:
+    async def get(self, place: Place, access: Access) -> Answer:
         """The resource."""
-        entry = await self._store.get(_key(kind, id_))
+        entry = await self._store.get(place.key)
         if entry is None:
             raise NotFound
-        return 200, _shown(entry)
+        return Answer(200, _shown(entry, place.kind, access))
 
-    async def list(self, kind: Kind, page: int = 1, page_size: int | None = None) -> Answer:
-        """The resources, oldest first: all, or those of one page."""
-        listing = await self._store.list(f"/{kind.name}/")
-        entries = sorted(listing.entries, key=lambda entry: entry.create_revision)
-        first = (page - 1) * page_size if page_size else 0
-        shown = entries[first : first + page_size] if page_size else entries
-        return 200, {"list": [_shown(entry) for entry in shown], "total": len(entries)}
+    async def list(self, place: Place, wanted: Selection, access: Access) -> Answer:
+        """The resources, oldest first: all that are wanted, or those of one page."""
+        if place.kind.parent and await self._store.get(_parent(place).key) is None:
+            raise NotFound
+        listing = await self._store.list(place.collection)
+        entries = [
+            entry
+            for entry in sorted(listing.entries, key=lambda entry: entry.create_revision)
+            if place.has(entry.key) and (wanted.takes_all or wanted.takes(_decode(entry)))
+        ]
+        size = wanted.page_size or len(entries)
+        shown = entries[(wanted.page - 1) * size : wanted.page * size]
+        documents = [_shown(entry, place.kind, access) for entry in shown]
+        return Answer(200, {"list": documents, "total": len(entries)})
 
-    async def put(self, kind: Kind, id_: str | None, body: object, plugins: PluginSchemas) -> Answer:
-        """Make the resource, or replace it. Without `id_`, the document has it."""
-        document = _object(kind, body)
-        if id_ is None and not kind.is_plain:
-            id_ = _own_id(document)
-        id_ = check_id(kind, id_)
-        entry = await self._write(kind, id_, lambda _: document, plugins)
-        return 201 if entry.create_revision == entry.mod_revision else 200, _written(entry)
+    async def put(
+        self, place: Place, body: object, access: Access, *, ttl_s: float | None = None
+    ) -> Answer:
+        """Make the resource, or replace it. If `place` has no id, the document has it."""
+        kind, document = place.kind, _object(place.kind, body)
+        if place.id is None and not kind.is_plain:
+            place = msgspec.structs.replace(place, id=_own_id(kind, document))
+        entry = await self._write(place, lambda _: _as_new(kind, document), access, ttl_s)
+        status = 201 if entry.create_revision == entry.mod_revision else 200
+        return _written(status, entry, kind, access)
 
-    async def post(self, kind: Kind, body: object, plugins: PluginSchemas) -> Answer:
+    async def post(
+        self, place: Place, body: object, access: Access, *, ttl_s: float | None = None
+    ) -> Answer:
         """Make the resource under a new id. Ids sort by age."""
-        document = _object(kind, body)
-        if "id" in document:
+        kind, document = place.kind, _object(place.kind, body)
+        if place.id is not None or kind.id_name in document:
             msg = f"wrong {kind.singular} id, do not need it"
             raise InvalidResource(msg)
 
@@ -77,130 +114,127 @@ class Resources:
             if old is not None:  # two in one nanosecond, or the clock went back
                 msg = "the new id is taken"
                 raise Conflict(msg)
-            return document
+            return _as_new(kind, document)
 
-        entry = await self._write(kind, f"{time.time_ns():020}", make, plugins)
-        return 201, _written(entry)
+        place = msgspec.structs.replace(place, id=f"{time.time_ns():020}")
+        return _written(201, await self._write(place, make, access, ttl_s), kind, access)
 
     async def patch(
-        self, kind: Kind, id_: str, path: Sequence[str], body: object, plugins: PluginSchemas
+        self,
+        place: Place,
+        path: Sequence[str],
+        body: object,
+        access: Access,
+        *,
+        ttl_s: float | None = None,
     ) -> Answer:
         """Change the resource: merge `body`, or with a `path` put `body` there."""
+        kind = place.kind
         if not path:
             _object(kind, body)
 
         def make(old: Document | None) -> Document:
             if old is None:
                 raise NotFound
+            old = _as_new(kind, old)
             return _object(kind, replace_at(old, path, body) if path else merge(old, body))
 
-        return 200, _written(await self._write(kind, id_, make, plugins))
+        return _written(200, await self._write(place, make, access, ttl_s), kind, access)
 
-    async def delete(self, kind: Kind, id_: str, *, force: bool) -> Answer:
-        """Delete the resource; unless `force`, only if no other one names it."""
-        key = _key(kind, id_)
+    async def delete(self, place: Place, *, force: bool) -> Answer:
+        """Delete the resource with all below it; unless `force`, only if no other one names it."""
+        key = place.key
         async with self._writing:
             if not force:
-                await self._check_unused(kind, id_)
+                await check_unused(self._store, place)
+            await self._delete_below(place)
             revision = await self._store.delete(key)
         if revision is None:
             raise NotFound
         await self._applied(revision)
-        return 200, {"key": PREFIX + key, "deleted": "1"}
+        return Answer(200, {"key": PREFIX + key, "deleted": "1"}, key, revision)
 
-    async def _write(
-        self,
-        kind: Kind,
-        id_: str,
-        make: Callable[[Document | None], Document],
-        plugins: PluginSchemas,
-    ) -> Entry:
+    async def _delete_below(self, place: Place) -> None:
+        for kind in KINDS.values():
+            if kind.parent == place.kind.name:
+                below = Place(kind, parent=place.id or "")
+                for entry in (await self._store.list(below.collection)).entries:
+                    await self._store.delete(entry.key)
+
+    async def _write(self, place: Place, make: Make, access: Access, ttl_s: float | None) -> Entry:
         """Write what `make` makes of the document that is there, if nothing came between."""
         async with self._writing:
-            entry = await self._try_write(kind, id_, make, plugins)
+            entry = await self._try_write(place, make, access, ttl_s)
+            if holds_identities(place):  # the next write must find it among those that are held
+                await self._applied(entry.mod_revision)
+                return entry
         await self._applied(entry.mod_revision)
         return entry
 
     async def _try_write(
-        self,
-        kind: Kind,
-        id_: str,
-        make: Callable[[Document | None], Document],
-        plugins: PluginSchemas,
+        self, place: Place, make: Make, access: Access, ttl_s: float | None
     ) -> Entry:
-        key = _key(kind, id_)
+        key, kind = place.key, place.kind
+        plugins, keyring = access.plugins.plugins, access.keyring
         for _ in range(_ATTEMPTS):
             old = await self._store.get(key)
-            old_document = _decode(old) if old else None
-            document = self._complete(kind, id_, make(old_document), old_document)
-            check_depth(document)
-            kind.check(id_, document, plugins)
-            await self._check_references(kind, document)
-            value = msgspec.json.encode(document)
+            old_document = None if old is None else _plain(old, kind, access)
+            document = self._complete(place, make(old_document), old_document)
+            document = sealing.unseal(document, kind, plugins, keyring)
+            await self.check(place, document, access)
+            value = msgspec.json.encode(sealing.seal(document, kind, plugins, keyring))
             try:
                 if old is None:
-                    return await self._store.put(key, value, create_only=True)
-                return await self._store.put(key, value, expected_revision=old.mod_revision)
+                    return await self._store.put(key, value, create_only=True, ttl_s=ttl_s)
+                expected = old.mod_revision
+                return await self._store.put(key, value, expected_revision=expected, ttl_s=ttl_s)
             except Conflict:  # another process was faster: once more, with what it wrote
                 continue
         msg = f"{PREFIX}{key} is changed by others all the time"
         raise Conflict(msg)
 
-    def _complete(self, kind: Kind, id_: str, document: Document, old: Document | None) -> Document:
-        """The document as it is stored: with its id, its times and the defaults."""
-        if "id" in document and _own_id(document) != id_:
-            msg = f"wrong {kind.singular} id"
-            raise InvalidResource(msg)
+    async def check(self, place: Place, document: Document, access: Access) -> None:
+        """Raises InvalidResource, or ParentMissing, if `document` cannot be written there."""
+        check_depth(document)
+        place.kind.check(place.id or "", document, access.plugins)
+        await check_references(self._store, place, document)
+        check_identities(place, document, access.plugins, self._find_holder)
+
+    def _complete(self, place: Place, document: Document, old: Document | None) -> Document:
+        """The document as it is stored, but for its secrets: with its id, its times and the defaults."""
+        kind = place.kind
         if kind.is_plain:
+            _check_own_id(place, document, "id")
             return {name: value for name, value in document.items() if name != "id"}
+        _check_own_id(place, document, kind.id_name)
         now = int(self._now())
-        created = (old or document).get("create_time", now)
-        stamps = {"id": id_, "create_time": created, "update_time": now}
-        return with_defaults(document, kind.defaults) | stamps
-
-    async def _check_references(self, kind: Kind, document: Document) -> None:
-        for name, target in kind.references.items():
-            if name not in document:
-                continue
-            id_, singular = document[name], KINDS[target].singular
-            if await self._store.get(f"/{target}/{id_}") is None:
-                msg = f"failed to fetch {singular} info by {singular} id [{id_}], response code: 404"
-                raise InvalidResource(msg)
-
-    async def _check_unused(self, kind: Kind, id_: str) -> None:
-        for other in KINDS.values():
-            names = [name for name, target in other.references.items() if target == kind.name]
-            if not names:
-                continue
-            for entry in (await self._store.list(f"/{other.name}/")).entries:
-                if id_.encode() not in entry.value:  # an id is never escaped: no need to decode
-                    continue
-                document = _decode(entry)
-                if any(str(document.get(name)) == id_ for name in names):
-                    user = f"{other.singular} [{entry.key.rpartition('/')[2]}]"
-                    msg = f"can not delete this {kind.singular}, {user} is still using it now"
-                    raise InvalidResource(msg)
+        created = document.get("create_time", (old or {}).get("create_time", now))
+        stamps = {kind.id_name: place.id, "create_time": created}
+        return {"update_time": now} | with_defaults(document, kind.defaults) | stamps
 
 
-def check_id(kind: Kind, id_: str | None) -> str:
-    """`id_`, if it is one. Raises InvalidResource."""
-    if id_ is None:
-        msg = "missing plugin name" if kind.is_plain else f"missing {kind.singular} id"
+def _as_new(kind: Kind, document: Document) -> Document:
+    """`document` without the time of its last change: that is now, unless a patch says otherwise."""
+    if kind.is_plain:
+        return document
+    return {name: value for name, value in document.items() if name != "update_time"}
+
+
+def _check_own_id(place: Place, document: Document, name: str) -> None:
+    if name in document and _own_id(place.kind, document, name) != place.id:
+        what = "username" if name == "username" else f"{place.kind.singular} id"
+        msg = f"wrong {what}"
         raise InvalidResource(msg)
-    if not _ID.fullmatch(id_):
-        msg = f"invalid {kind.singular} id: expected 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'"
-        raise InvalidResource(msg)
-    return id_
 
 
-def _own_id(document: Document) -> str | None:
+def _own_id(kind: Kind, document: Document, name: str = "") -> str | None:
     """The id that the document says it has; APISIX's may be integers."""
-    id_ = document.get("id")
+    id_ = document.get(name or kind.id_name)
     return str(id_) if type(id_) in (str, int) else None
 
 
-def _key(kind: Kind, id_: str) -> str:
-    return f"/{kind.name}/{id_}"
+def _parent(place: Place) -> Place:
+    return Place(KINDS[place.kind.parent], place.parent)
 
 
 def _object(kind: Kind, body: object) -> Document:
@@ -219,12 +253,27 @@ def _decode(entry: Entry) -> Document:
     return dict(document)
 
 
-def _written(entry: Entry) -> Document:
-    return {"key": PREFIX + entry.key, "value": msgspec.Raw(entry.value)}
+# --- what is shown
 
 
-def _shown(entry: Entry) -> Document:
-    return _written(entry) | {
+def _plain(entry: Entry, kind: Kind, access: Access) -> Document:
+    """The document with its secrets in the clear; one that cannot be read stays as it is stored."""
+    document = _decode(entry)
+    return sealing.unseal_what_can_be(document, kind, access.plugins.plugins, access.keyring)
+
+
+def _node(entry: Entry, kind: Kind, access: Access) -> Document:
+    is_plain = sealing.MARK not in entry.value
+    value = msgspec.Raw(entry.value) if is_plain else _plain(entry, kind, access)
+    return {"key": PREFIX + entry.key, "value": value}
+
+
+def _written(status: int, entry: Entry, kind: Kind, access: Access) -> Answer:
+    return Answer(status, _node(entry, kind, access), entry.key, entry.mod_revision)
+
+
+def _shown(entry: Entry, kind: Kind, access: Access) -> Document:
+    return _node(entry, kind, access) | {
         "createdIndex": entry.create_revision,
         "modifiedIndex": entry.mod_revision,
     }

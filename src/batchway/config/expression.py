@@ -1,8 +1,8 @@
 """Conditions on a request's variables: the lists that stand in a route's `vars`.
 
 Source: lua-resty-expr 1.3, `lib/resty/expr/v1.lua`. A condition is `[variable, operator, value]` or, turned
-round, `[variable, "!", operator, value]`. Conditions are joined by a word at the head of a list, `AND`, `OR`,
-`!AND` or `!OR`, by AND where there is none, and lists stand in lists.
+round, `[variable, "!", operator, value]`. Conditions are joined by a word at the head of a list (`AND`,
+`OR`, `!AND` or `!OR`), by AND where there is none, and lists stand in lists.
 """
 
 import re
@@ -31,15 +31,14 @@ turned round or not: Python's `re` cannot be stopped, and the time it takes grow
 def compile(expression: Sequence[Any], where: str = "vars") -> Expression:
     """`expression` as a function; of an empty one it is always true.
 
-    Raises ValueError that begins with the place of what is wrong: `where`, then the indices that lead there.
+    Raises ValueError that begins with the place of what is wrong: `where` and the indices that lead there.
     """
     if not isinstance(expression, list | tuple):
         raise _error(where, "an array", expression)
     if not expression:
         return _always
     if not isinstance(expression[0], list | tuple) and _word(expression[0]) not in _JOINTS:
-        msg = f"{where}: expected an array of conditions, such as [{_shown(expression)}]"
-        raise ValueError(msg)
+        raise _error(where, "an array of conditions, each an array itself", expression)
     return _compile(expression, where, 0)
 
 
@@ -104,7 +103,7 @@ def _all(parts: tuple[Expression, ...]) -> Expression:
         return parts[0]
 
     def fulfilled(lookup: Lookup) -> bool:
-        for part in parts:  # noqa: SIM110 - a generator costs twice as much
+        for part in parts:
             if not part(lookup):
                 return False
         return True
@@ -114,7 +113,7 @@ def _all(parts: tuple[Expression, ...]) -> Expression:
 
 def _any(parts: tuple[Expression, ...]) -> Expression:
     def fulfilled(lookup: Lookup) -> bool:
-        for part in parts:  # noqa: SIM110 - a generator costs twice as much
+        for part in parts:
             if part(lookup):
                 return True
         return False
@@ -174,7 +173,7 @@ def _operator(operator: object, where: str) -> str:
     raise _error(where, f"one of {', '.join(sorted(_KNOWN))}", operator)
 
 
-def _matching(name: str, pattern: re.Pattern[str], is_turned: bool) -> Expression:  # noqa: FBT001 - as read
+def _matching(name: str, pattern: re.Pattern[str], is_turned: bool) -> Expression:
     search = pattern.search
 
     def fulfilled(lookup: Lookup) -> bool:

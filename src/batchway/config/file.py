@@ -32,8 +32,9 @@ def load(path: Path, *, known_plugins: Collection[str], environ: Mapping[str, st
     tree = None if content is None else document.parse(content, path)
     found = {} if tree is None else section(SCHEMA, tree, Place(reading))
     found.pop("https_admin", None)
-    if "admin_key" in found:
-        found["admin_keys"] = found.pop("admin_key")
+    for key, field in (("admin_key", "admin_keys"), ("http", "router")):
+        if key in found:
+            found[field] = found.pop(key)
     return Loaded(Settings(**found), _warnings(reading))
 
 

@@ -16,15 +16,17 @@ def _names(text: str) -> frozenset[str]:
 ROOT = _names("discovery etcd ext-plugin graphql stream_plugins vault wasm xrpc")
 
 APISIX = _names("""
-    control delete_uri_tail_slash disable_sync_configuration_during_start
+    control disable_sync_configuration_during_start
     disable_upstream_healthcheck enable_admin_cors enable_control enable_debug
     enable_dev_mode enable_heartbeat enable_http2 enable_ipv6 enable_resolv_search_opt
     enable_reuseport enable_server_tokens events extra_lua_cpath extra_lua_path
-    global_rule_skip_internal_api id lru lua_module_hook match_uri_encoded_slash
+    global_rule_skip_internal_api id lru lua_module_hook
     max_post_args_readable_size normalize_uri_like_servlet proxy_cache proxy_mode proxy_protocol
-    router show_upstream_status_in_response_header status stream_proxy tracing
+    show_upstream_status_in_response_header status stream_proxy tracing
     worker_startup_time_threshold
 """)
+
+ROUTER = _names("ssl")
 
 LISTEN = _names("enable_http2 enable_http3 enable_quic proxy_protocol proxy_protocol_to_upstream")
 

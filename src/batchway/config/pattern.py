@@ -5,6 +5,7 @@ takes time without end: `re` goes back over every choice it has made, and nothin
 """
 
 import re
+import warnings
 from collections.abc import Iterable
 from re import _constants, _parser  # type: ignore[attr-defined] # private, but as old as re itself
 from typing import Any
@@ -45,8 +46,9 @@ def compile_pattern(text: object, where: str, *, ignore_case: bool = False) -> r
     try:
         flags = re.ASCII | (re.IGNORECASE if ignore_case else re.NOFLAG)
         spelled = _DIFFERENT.sub(_as_python, text)
-        parsed = _parser.parse(spelled, flags)
-        pattern = re.compile(spelled, flags)
+        with warnings.catch_warnings(action="ignore"):  # of what may mean something else some day
+            parsed = _parser.parse(spelled, flags)
+            pattern = re.compile(spelled, flags)
     except (re.error, OverflowError, RecursionError) as error:
         msg = f"{where}: not a regular expression that batchway knows: {error}"
         raise ValueError(msg) from None
@@ -151,7 +153,7 @@ def _is_empty_choice(item: Any) -> bool:
         return any(_is_empty_choice(inner) for inner in argument[3])
     if operator is not _constants.BRANCH:
         return False
-    return sum(branch.getwidth()[0] == 0 for branch in argument[1]) > 1
+    return len([branch for branch in argument[1] if branch.getwidth()[0] == 0]) > 1
 
 
 def _width(item: Any) -> int:

@@ -1,12 +1,12 @@
 """What may stand in config.yaml: one table of sections and readers.
 
 What a reader returns goes into the settings' field of the same name (`admin_key` into
-`admin_keys`).
+`admin_keys`, `router.http` into `router`).
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from batchway.config import known
 from batchway.config.place import Place
@@ -35,6 +35,7 @@ from batchway.config.settings import (
     DataEncryption,
     LogSettings,
     Network,
+    RouterKind,
     ServerLimits,
     Settings,
     StoreSettings,
@@ -47,6 +48,9 @@ MIN_KEY_LENGTH = 16
 
 # What a header may carry, without the blanks at its ends that would be cut off.
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+
+# A number above that is a slip, and would bring the machine down.
+_MAX_WORKERS = 256
 
 
 # --- listeners
@@ -200,11 +204,13 @@ def _no_https(value: object, place: Place) -> bool:
     return False
 
 
-def _workers(value: object, place: Place) -> int:
+def _workers(value: object, place: Place) -> int | Literal["auto"]:
     found = place.plain(value)
-    if isinstance(found, bool) or found != 1:
-        raise place.expected("1, all that is supported today", value)
-    return 1
+    if found == "auto":
+        return "auto"
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= _MAX_WORKERS:
+        raise place.expected(f"auto, or a whole number from 1 to {_MAX_WORKERS}", value)
+    return found
 
 
 def _store_kind(value: object, place: Place) -> str:
@@ -232,6 +238,9 @@ SCHEMA = Section(
         "apisix": Section(
             {
                 "node_listen": _nodes,
+                "router": Section({"http": choice(*get_args(RouterKind))}, known.ROUTER),
+                "delete_uri_tail_slash": flag,
+                "match_uri_encoded_slash": flag,
                 "enable_admin": flag,
                 "data_encryption": _data_encryption,
                 "trusted_addresses": listing(network),

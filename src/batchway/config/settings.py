@@ -13,6 +13,7 @@ from batchway.model import Positive
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Meta(gt=0)]
 Role = Literal["admin", "viewer"]
+RouterKind = Literal["radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"]
 
 
 class Address(Struct, frozen=True):
@@ -89,6 +90,8 @@ class ServerLimits(Struct, frozen=True):
     """Idle connections kept to one upstream node."""
     upstream_idle_timeout_s: Seconds = 60.0
     """How long an idle connection to an upstream node is kept."""
+    counter_keys: Positive = 65_536
+    """Keys that `limit-count` counts at once; where there are more, some begin anew."""
 
 
 class Settings(Struct, frozen=True):
@@ -96,6 +99,12 @@ class Settings(Struct, frozen=True):
 
     node_listen: tuple[Address, ...] = (Address("127.0.0.1", 9080),)
     """Of the data plane; at least one."""
+    router: RouterKind = "radixtree_host_uri"
+    """How routes are found, see `batchway.gateway.router`."""
+    delete_uri_tail_slash: bool = False
+    """Whether `/a/` takes the routes of `/a`."""
+    match_uri_encoded_slash: bool = False
+    """Whether a `%2F` in a path is a part of its segment to routes, rather than a slash."""
     enable_admin: bool = True
     """Whether there is an Admin API."""
     admin_listen: Address = Address("127.0.0.1", 9180)
@@ -125,7 +134,8 @@ class Settings(Struct, frozen=True):
     """Whether the batch endpoint is reachable without a `public-api` route."""
     data_encryption: DataEncryption = DataEncryption()
     store: StoreSettings = StoreSettings()
-    workers: Positive = 1
+    workers: Positive | Literal["auto"] = 1
+    """Processes that serve; `auto`: one for each core."""
     log: LogSettings = LogSettings()
     limits: ServerLimits = ServerLimits()
 

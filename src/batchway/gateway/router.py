@@ -8,14 +8,13 @@ without a host. With the other kinds a route's hosts are but a condition among t
 
 from collections.abc import Iterator
 from itertools import count
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from batchway.config.expression import Expression
+from batchway.config.settings import RouterKind
 from batchway.gateway.places import Entry, Hosts, Matched, Paths, Pattern
-
-RouterKind = Literal["radixtree_host_uri", "radixtree_uri", "radixtree_uri_with_parameter"]
 
 
 class Match(Protocol):

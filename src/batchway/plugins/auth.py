@@ -1,6 +1,6 @@
 """What the plugins have in common that find out who sends a request."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from batchway.model import Response, json_response
 from batchway.plugins.base import Plugin
@@ -10,7 +10,7 @@ from batchway.plugins.context import Context, Credential
 class AuthPlugin(Plugin):
     """Base of the auth plugins: `find` says whose request it is, or why it is nobody's."""
 
-    type: ClassVar[Literal["auth"] | None] = "auth"
+    is_auth = True
     challenge: ClassVar[str]
     """The scheme that a refusal names in WWW-Authenticate. RFC 9110, section 11.6.1."""
     config: Any

@@ -1,15 +1,12 @@
 """What a plugin is: one class with a name, a config, a priority, and the phases it takes part in."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
 from batchway.model import Request, Response
 from batchway.plugins.context import Consumer, Context, Credential
-
-Schema = type[Struct]
-
 
 class Empty(Struct, frozen=True, forbid_unknown_fields=True):
     """The config of a plugin that has nothing to set."""
@@ -80,15 +77,15 @@ class Plugin:
     priority: ClassVar[int]
     """Of two plugins the one with the higher priority comes first in each phase."""
     version: ClassVar[str] = "0.1"
-    type: ClassVar[Literal["auth"] | None] = None
-    """`auth`: it finds out who the consumer is, and a consumer holds its ConsumerConfig."""
-    Config: ClassVar[Schema] = Empty
-    ConsumerConfig: ClassVar[Schema | None] = None
+    is_auth: ClassVar[bool] = False
+    """Whether it finds out who the consumer is, and a consumer holds its ConsumerConfig."""
+    Config: ClassVar[type[Struct]] = Empty
+    ConsumerConfig: ClassVar[type[Struct] | None] = None
     """Of an auth plugin: what a consumer or a credential says of it."""
     identity: ClassVar[str] = ""
     """Of an auth plugin: the field of ConsumerConfig that a credential is found by."""
-    Metadata: ClassVar[Schema] = Empty
-    Attributes: ClassVar[Schema] = Empty
+    Metadata: ClassVar[type[Struct]] = Empty
+    Attributes: ClassVar[type[Struct]] = Empty
     """What stands under `plugin_attr` in the config file; unknown keys are ignored as in APISIX."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Fields of Config and ConsumerConfig, as dotted paths, that are encrypted in the store."""

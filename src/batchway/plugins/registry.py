@@ -157,7 +157,7 @@ class Registry:
 
     def auth_plugins(self) -> Iterator[type[Plugin]]:
         """Those that know consumers."""
-        return (plugin for plugin in self.plugins.values() if plugin.type == "auth")
+        return (plugin for plugin in self.plugins.values() if plugin.is_auth)
 
     def api_uris(self) -> list[str]:
         """Where the batch endpoint is, if its plugin is enabled."""

@@ -52,6 +52,7 @@ class Connection:
         self._write = write
         self._context = context
         self._patience_s = patience_s
+        self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(app.limits.connection_concurrency)
         self._turn = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
@@ -129,6 +130,10 @@ class Connection:
         """Send a notification. Raises as `send` does, TypeError for params that are none."""
         await self.send(self._app.connections.notification(method, params))
 
+    def notify_from_thread(self, method: str, params: Any) -> None:
+        """As `notify`, for a thread other than the event loop's, which waits."""
+        asyncio.run_coroutine_threadsafe(self.notify(method, params), self._loop).result()
+
     def post(self, message: bytes) -> bool:
         """Send one message some time, without a wait for it. False if the connection is closed.
 
@@ -144,7 +149,7 @@ class Connection:
         self._posted.append(message)
         self._posted_bytes += len(message)
         if self._posting is None or self._posting.done():
-            self._posting = asyncio.get_running_loop().create_task(self._post())
+            self._posting = self._loop.create_task(self._post())
         return True
 
     async def _post(self) -> None:

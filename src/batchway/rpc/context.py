@@ -54,6 +54,8 @@ class Notified(Protocol):
 
     async def notify(self, method: str, params: Any) -> None: ...
 
+    def notify_from_thread(self, method: str, params: Any) -> None: ...
+
 
 class Context:
     """One call and its caller.
@@ -142,10 +144,27 @@ class Context:
 
         Raises RuntimeError over HTTP, where `connection` is None, OSError once the client is gone.
         """
+        await self._notified().notify(method, params)
+
+    def notify_from_thread(self, method: str, params: Any = UNSET) -> None:
+        """As `notify`, for methods and work that are not async: the thread waits.
+
+        Raises RuntimeError in the event loop too, which would wait for itself.
+        """
+        connection = self._notified()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            connection.notify_from_thread(method, params)
+        else:
+            message = "notify_from_thread() is for threads; await notify()"
+            raise RuntimeError(message)
+
+    def _notified(self) -> Notified:
         if self.connection is None:
             message = "notify() is for clients of a WebSocket or of standard input"
             raise RuntimeError(message)
-        await self.connection.notify(method, params)
+        return self.connection
 
     def of_batch(self, calls: Sequence[Call | Malformed], deadline: float) -> "Context":
         """This caller, with a batch."""

@@ -9,7 +9,7 @@ from msgspec import NODEFAULT, Raw
 
 from batchway.rpc.errors import CallTimedOut, LimitExceeded
 from batchway.rpc.method import Method
-from batchway.rpc.procedure import Options
+from batchway.rpc.procedure import Options, Procedure
 from batchway.rpc.registry import RESERVED, Registry
 from batchway.rpc.signature import KEYWORD, MORE, REST, Parameter
 
@@ -56,8 +56,8 @@ class Discovery:
         described: dict[str, Any] = {"name": method.name}
         if method.procedure is not None:
             procedure = type(self._registry.procedures[method.procedure])
-            described["tags"] = [{"name": method.procedure, **_words(procedure, "summary", "description")}]
-        described |= _words(method.function, "summary", "description")
+            described["tags"] = [_tag(method.procedure, procedure)]
+        described |= _words(method.function)
         by_name = any(one.kind is KEYWORD and one.required for one in sent)
         described["paramStructure"] = "by-name" if by_name else "either"
         described["params"] = [_content(one, schemas) for one in sent]
@@ -102,11 +102,17 @@ def _default(value: Any) -> dict[str, Any]:
         return {}
 
 
-def _words(documented: Any, first: str, rest: str) -> dict[str, str]:
+def _tag(name: str, procedure: type[Procedure]) -> dict[str, str]:
+    """A procedure, with its docstring. Tags have no summary."""
+    text = inspect.cleandoc(procedure.__doc__ or "")
+    return {"name": name, "description": text} if text else {"name": name}
+
+
+def _words(documented: Any) -> dict[str, str]:
     """The first line of a docstring, and the rest of it."""
     text = inspect.cleandoc(documented.__doc__ or "")
     summary, _, description = text.partition("\n")
-    found = {first: summary, rest: description.strip()}
+    found = {"summary": summary, "description": description.strip()}
     return {name: words for name, words in found.items() if words}
 
 

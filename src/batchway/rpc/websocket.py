@@ -1,5 +1,6 @@
 """An RpcApp over WebSocket: each message is a body. Sources: ASGI, WebSocket protocol 2.4; RFC 6455."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -15,6 +16,8 @@ SUBPROTOCOLS = frozenset({"jsonrpc", "jsonrpc-2.0"})
 
 FORBIDDEN = 1008  # before the handshake is over, servers make a 403 of it
 GIVEN_UP = 1013  # "try again later", for a client that left too much unread
+CLOSE_S = 1.0
+"""What it may take to say so: a client that reads nothing does not hear it."""
 
 
 class App(connection.App, Protocol):
@@ -73,4 +76,5 @@ class _Socket:
         """Let the client go, if it is there yet."""
         if not self._is_gone:
             with contextlib.suppress(OSError, RuntimeError):
-                await self._send({"type": "websocket.close", "code": GIVEN_UP})
+                async with asyncio.timeout(CLOSE_S):
+                    await self._send({"type": "websocket.close", "code": GIVEN_UP})

@@ -61,8 +61,14 @@ def _why(error: OSError) -> str:
 class Listener:
     """One bound socket and the server behind it."""
 
-    def __init__(self, address: Address, app: AsgiApp, bounds: Bounds) -> None:
-        """Raises ListenError."""
+    def __init__(
+        self,
+        address: Address,
+        app: AsgiApp,
+        bounds: Bounds,
+        bind: Callable[[Address], socket.socket] = bind,
+    ) -> None:
+        """Raises ListenError, as `bind` does."""
         self.address = address
         self.app = app
         self._socket = bind(address)

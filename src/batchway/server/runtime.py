@@ -5,7 +5,10 @@ import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
+from typing import Protocol
 
+import msgspec
 import structlog
 
 from batchway import __version__
@@ -15,7 +18,9 @@ from batchway.config import Address, Settings
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
 from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust
 from batchway.plugins import Registry
-from batchway.server.listener import Listener
+from batchway.plugins.base import Counters
+from batchway.plugins.counters import LocalCounters
+from batchway.server.listener import AsgiApp, Listener, bind
 from batchway.server.protocol import Bounds
 from batchway.server.sync import Sync
 from batchway.store.sqlite import SqliteStore
@@ -32,11 +37,25 @@ async def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
     registry = make_registry(settings)
     store = await SqliteStore.open(Path(settings.store.path))
     try:
-        runtime = Runtime(settings, registry, store)
+        counters = LocalCounters(settings.limits.counter_keys)
+        runtime = Runtime(settings, registry, store, counters=counters)
         await runtime.start()
+        say_ready(settings, workers=1)
         await _until_stopped(runtime, reload)
     finally:
         await store.close()
+
+
+def say_ready(settings: Settings, workers: int) -> None:
+    """Log what is served where."""
+    log.info(
+        "batchway is ready",
+        version=__version__,
+        data=[str(address) for address in settings.node_listen],
+        admin=str(settings.admin_listen) if settings.enable_admin else None,
+        store=settings.store.path,
+        workers=workers,
+    )
 
 
 def make_registry(settings: Settings) -> Registry:
@@ -73,24 +92,64 @@ async def _reload_when(again: asyncio.Event, runtime: "Runtime", reload: Callabl
         again.clear()
         try:
             settings = await asyncio.to_thread(reload)
-            await runtime.reload(settings)
+            await runtime.reload(without_restart(settings, runtime.settings))
         except BatchwayError as error:
             log.error("configuration not reloaded", error=error.message)
         else:
             log.info("configuration reloaded")
 
 
+class Peers(Protocol):
+    """The other workers of this gateway."""
+
+    async def join(self) -> int:
+        """Take part in every write from now on; the newest revision that was written before."""
+
+    def joined(self, revision: int) -> None:
+        """Tell that all up to `revision` is applied here."""
+
+    async def applied(self, revision: int) -> None:
+        """Return once all others have what `revision` wrote, or are not waited for."""
+
+
+class Alone:
+    """No other workers."""
+
+    async def join(self) -> int:
+        """Nothing was written."""
+        return 0
+
+    def joined(self, revision: int) -> None:
+        """Tell nobody."""
+
+    async def applied(self, revision: int) -> None:
+        """Wait for nobody."""
+
+
 class Runtime:
     """The parts of one worker, put together."""
 
-    def __init__(self, settings: Settings, registry: Registry, store: SqliteStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        store: SqliteStore,
+        *,
+        counters: Counters,
+        bind: Callable[[Address], socket] = bind,
+        peers: Peers | None = None,
+    ) -> None:
+        """`bind` gives the sockets to listen on."""
         self.settings = settings
+        self._store = store
+        self._bind = bind
+        self._peers = peers or Alone()
         self._bounds = Bounds(settings.limits)
         self._pools = Pools(_resolver(settings), ca_file=settings.ssl_trusted_certificate)
         self._gateway = Gateway(registry, self._pools, _terms(settings), _forwarding(settings))
         self._app = GatewayApp(self._gateway.handle, _trust(settings))
         self._sync = Sync(store, self._gateway)
-        self._admin = AdminApp(store, access=_access(settings, registry), applied=self._sync.applied)
+        self._admin = AdminApp(store, access=_access(settings, registry), applied=self._applied)
         self._listeners: dict[Address, Listener] = {}
         self._admin_listener: Listener | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -101,26 +160,43 @@ class Runtime:
         settings = self.settings
         try:
             for address in settings.node_listen:
-                self._listeners[address] = Listener(address, self._app, self._bounds)
+                self._listeners[address] = self._listener(address, self._app)
             if settings.enable_admin:
-                self._admin_listener = Listener(settings.admin_listen, self._admin, self._bounds)
+                self._admin_listener = self._listener(settings.admin_listen, self._admin)
             self._expose(settings)
             await self._sync.load()
+            self._following = asyncio.get_running_loop().create_task(self._sync.follow())
+            await self._join()
         except BaseException:
             await self._stop_listeners(0)
-            await self._pools.close()
+            await self._end()
             raise
-        self._following = asyncio.get_running_loop().create_task(self._sync.follow())
         for listener in self._all_listeners():
             listener.start()
         _settle_memory()
-        log.info(
-            "batchway is ready",
-            version=__version__,
-            data=[str(address) for address in self._listeners],
-            admin=str(settings.admin_listen) if settings.enable_admin else None,
-            store=settings.store.path,
-        )
+
+    def _listener(self, address: Address, app: AsgiApp) -> Listener:
+        return Listener(address, app, self._bounds, self._bind)
+
+    async def _join(self) -> None:
+        """From here on a write is answered when it holds here, too; those before it hold already."""
+        written = await self._peers.join()
+        await self.catch_up(written)
+        self._peers.joined(written)
+
+    async def _applied(self, revision: int) -> None:
+        """Return once a write of ours holds for the next request on any worker."""
+        others = asyncio.ensure_future(self._peers.applied(revision))
+        try:
+            await self._sync.applied(revision)
+            await others
+        finally:
+            others.cancel()
+
+    async def catch_up(self, revision: int) -> None:
+        """Return once what another worker has written holds here."""
+        self._store.wake()
+        await self._sync.applied(revision)
 
     def _expose(self, settings: Settings) -> None:
         registry = self._gateway.registry
@@ -129,7 +205,6 @@ class Runtime:
     async def reload(self, settings: Settings) -> None:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
         registry = make_registry(settings)
-        before = self.settings
         fresh = await self._bind_new(settings)
         self.settings = settings
         self._bounds.limits = settings.limits
@@ -140,21 +215,18 @@ class Runtime:
         await self._sync.load()
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
-        for name in _NEED_RESTART:
-            if getattr(settings, name) != getattr(before, name):
-                log.warning("a change of this setting needs a restart", setting=name)
 
     async def _bind_new(self, settings: Settings) -> list[Listener]:
         """Listeners for the addresses that are new, all of them or none."""
         fresh: list[Listener] = []
         try:
             fresh.extend(
-                Listener(address, self._app, self._bounds)
+                self._listener(address, self._app)
                 for address in settings.node_listen
                 if address not in self._listeners
             )
             if settings.enable_admin and not self._is_admin_at(settings.admin_listen):
-                fresh.append(Listener(settings.admin_listen, self._admin, self._bounds))
+                fresh.append(self._listener(settings.admin_listen, self._admin))
         except BaseException:
             for listener in fresh:
                 await listener.stop(0)
@@ -185,6 +257,9 @@ class Runtime:
         """Drain: accept no more, let running batches finish for the configured grace."""
         await self._stop_listeners(self.settings.limits.shutdown_grace_s)
         await asyncio.gather(*self._retiring)
+        await self._end()
+
+    async def _end(self) -> None:
         if self._following is not None:
             self._following.cancel()
         await self._pools.close()
@@ -210,6 +285,18 @@ _NEED_RESTART = (
     "resolver_timeout",
     "ssl_trusted_certificate",
 )
+
+
+def without_restart(wanted: Settings, running: Settings) -> Settings:
+    """`wanted`, with what cannot change now as it is; that is logged."""
+    for name in _NEED_RESTART:
+        if getattr(wanted, name) != getattr(running, name):
+            log.warning("a change of this setting needs a restart", setting=name)
+    kept = {name: getattr(running, name) for name in _NEED_RESTART}
+    if wanted.limits.counter_keys != running.limits.counter_keys:
+        log.warning("a change of this setting needs a restart", setting="limits.counter_keys")
+    limits = msgspec.structs.replace(wanted.limits, counter_keys=running.limits.counter_keys)
+    return msgspec.structs.replace(wanted, limits=limits, **kept)
 
 
 def _settle_memory() -> None:

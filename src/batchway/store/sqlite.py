@@ -124,6 +124,10 @@ class SqliteStore:
                     async with asyncio.timeout(_POLL_S):
                         await changed.wait()
 
+    def wake(self) -> None:
+        """Let watches look at once for what another process has written."""
+        self._wake()
+
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._closed:
             msg = "the store is closed"

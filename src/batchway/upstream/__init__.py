@@ -1,7 +1,10 @@
-"""HTTP/1.1 connection pools, balancing, retries."""
+"""HTTP/1.1 connection pools, balancing, health checks, retries."""
 
-from batchway.upstream.client import Pools, UpstreamClient
+from batchway.upstream.client import UpstreamClient
+from batchway.upstream.health import UpstreamHealth
+from batchway.upstream.keys import Lookup
 from batchway.upstream.pool import Terms
+from batchway.upstream.pools import Pools
 from batchway.upstream.resolver import Resolver
 
-__all__ = ["Pools", "Resolver", "Terms", "UpstreamClient"]
+__all__ = ["Lookup", "Pools", "Resolver", "Terms", "UpstreamClient", "UpstreamHealth"]

@@ -1,146 +1,177 @@
 """Sending a request to an upstream: choose a node, write, await; try another node where that is safe."""
 
 import asyncio
-import ssl
 
 import structlog
 
-from batchway.errors import ConfigError, NoHealthyNode, UpstreamError, UpstreamRefused, UpstreamTimeout
+from batchway.errors import (
+    BatchwayError,
+    NoHealthyNode,
+    ReplyTooLarge,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from batchway.model import Body, ClientGone, Request, Response
-from batchway.upstream.balance import RoundRobin
+from batchway.upstream.balance import Balancer, balancer, unit
+from batchway.upstream.balance.ewma import FAILURE_S, observe, observe_silence
 from batchway.upstream.connection import Connection, Exchange
-from batchway.upstream.pool import Address, Pool, Terms
-from batchway.upstream.resolver import Resolver
-from batchway.upstream.spec import Node, Timeout, Upstream
+from batchway.upstream.head import HeadWriter
+from batchway.upstream.health import Health, Rules, UpstreamHealth, snapshot
+from batchway.upstream.keys import Lookup, hash_key
+from batchway.upstream.pool import NoTurn, Terms
+from batchway.upstream.pools import Pools
+from batchway.upstream.probe import Prober
+from batchway.upstream.reach import Reach
+from batchway.upstream.spec import Timeout, Upstream
+from batchway.upstream.stream import ResponseStream
+from batchway.upstream.target import Standing, Target
+from batchway.upstream.targets import Targets
 
 log = structlog.get_logger(__name__)
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that may be sent again when it is not known whether they ran. RFC 9110, section 9.2.2."""
-_MAX_AT = 1024
-_MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH"})
-
-
-class Pools:
-    """All pools of this worker, by address and terms. Shared by all upstreams."""
-
-    def __init__(self, resolver: Resolver, *, ca_file: str | None = None) -> None:
-        """`ca_file`: PEM, instead of the system's CAs. Raises ConfigError if it cannot be used."""
-        self.resolver = resolver
-        self._pools: dict[tuple[Address, Terms], Pool] = {}
-        self._ca_file = ca_file
-        self._contexts: dict[bool, ssl.SSLContext] = {}
-        if ca_file is not None:
-            try:
-                self._tls(verify=True)
-            except (OSError, ssl.SSLError) as error:
-                message = f"the trusted CA certificates in {ca_file} cannot be used: {error}"
-                raise ConfigError(message) from error
-
-    def get(self, address: Address, terms: Terms) -> Pool:
-        """The pool for that address, made if need be."""
-        pool = self._pools.get((address, terms))
-        if pool is None:
-            tls = self._tls(verify=address.verify) if address.server_name is not None else None
-            pool = self._pools[address, terms] = Pool(address, terms, tls, self._forget)
-        return pool
-
-    def _forget(self, pool: Pool) -> None:
-        pool.forgotten = True
-        self._pools.pop((pool.address, pool.terms), None)
-
-    def _tls(self, *, verify: bool) -> ssl.SSLContext:
-        context = self._contexts.get(verify)
-        if context is None:
-            context = ssl.create_default_context(cafile=self._ca_file)
-            if not verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            context.set_alpn_protocols(["http/1.1"])
-            self._contexts[verify] = context
-        return context
-
-    def open_connections(self) -> int:
-        """How many connections are open or being opened."""
-        return sum(pool.open for pool in self._pools.values())
-
-    async def close(self) -> None:
-        """Close every connection; what runs fails."""
-        for pool in list(self._pools.values()):
-            pool.close()
-        await self.resolver.close()
+_NEVER = float("inf")
 
 
 class UpstreamClient:
-    """Sends requests to the nodes of one upstream resource."""
+    """Sends requests to the nodes of one upstream resource.
 
-    needs_lookup = False
-
-    def close(self) -> None:
-        """Free what it holds."""
+    With checks, it probes them from the start. Whoever is done with it calls `close`.
+    """
 
     def __init__(
         self, upstream: Upstream, pools: Pools, terms: Terms, previous: "UpstreamClient | None" = None
     ) -> None:
-        """`terms` are the worker's; the resource's own `keepalive_pool` and `max_connections` win."""
+        """`terms` are the worker's; the resource's own `keepalive_pool` and `max_connections` win.
+
+        `previous` is the client of the same resource before it changed: what it knows of the nodes that
+        stay is known here, too. Raises InvalidResource if the client certificate cannot be used.
+        """
         self.upstream = upstream
-        self._pools = pools
-        self._turns: RoundRobin[Node] = RoundRobin(upstream.node_list())
-        self._tls = upstream.scheme == "https"
-        self._at: dict[tuple[str, str, int, bool], Pool] = {}
-        kept = upstream.keepalive_pool
-        self._terms = Terms(
-            max_connections=upstream.max_connections or terms.max_connections,
-            max_idle=terms.max_idle if kept is None else kept.size,
-            idle_timeout_s=terms.idle_timeout_s if kept is None else kept.idle_timeout,
-            max_requests=terms.max_requests if kept is None else kept.requests,
-            max_header_bytes=terms.max_header_bytes,
+        self.needs_lookup = upstream.type == "chash"
+        """Whether `send` wants to look up variables of its request."""
+        self._loop = asyncio.get_running_loop()
+        self._reach = Reach(upstream, pools, terms)
+        self._heads = HeadWriter(upstream)
+        nodes = upstream.node_list()
+        self._unit = unit(node.weight for node in nodes)
+        self._standings: dict[tuple[str, str, int], Standing] = (
+            dict(previous._standings) if previous else {}
+        )
+        self._targets = Targets(nodes, pools.resolver, self._standings, self._choose_anew)
+        checks = upstream.checks
+        self._passive = None if checks is None or checks.passive is None else Rules.of(checks.passive)
+        self._watches = self._passive is not None or upstream.type in ("least_conn", "ewma")
+        # Requests that are still on their way through the previous client tell us, too.
+        self._health = Health() if previous is None else previous._health
+        self._health.on_change = self._choose_anew
+        self._choose_anew()
+        self._probing: asyncio.Task[None] | None = None
+        if checks is not None:
+            prober = Prober(checks.active, self._reach, self._health, self._fresh_targets)
+            self._probing = pools.spawn(prober.run())
+
+    def close(self) -> None:
+        """Stop probing. Requests that are on their way go on."""
+        if self._probing is not None:
+            self._probing.cancel()
+
+    def health(self, kind: str, id_: str) -> UpstreamHealth | None:
+        """How the nodes are, under the name of the resource whose upstream this is; None without checks."""
+        checks = self.upstream.checks
+        if checks is None:
+            return None
+        targets = self._targets.current
+        return UpstreamHealth(kind, id_, checks.active.type, snapshot(targets if len(targets) > 1 else ()))
+
+    # --- choosing
+
+    def _choose_anew(self) -> None:
+        """Choose from now on among the targets that are up; among all of them if none is."""
+        upstream, targets = self.upstream, self._targets.current
+        usable = [target for target in targets if target.weight > 0]
+        up = usable if upstream.checks is None else [target for target in usable if target.standing.up]
+        if usable and not up:
+            log.warning("no node of an upstream is up: all of them are asked", nodes=len(usable))
+        self._balancer: Balancer[Target] = balancer(
+            upstream.type, up or usable, unit=self._unit, clock=self._loop.time
         )
         retries = upstream.retries
-        self._tries = 1 + (max(0, len(self._turns) - 1) if retries is None else retries)
-        self._passes_host = upstream.pass_host == "pass"  # noqa: S105 - no password
-        rewrites_host = upstream.pass_host == "rewrite"  # noqa: S105 - no password
-        rewritten = upstream.upstream_host if rewrites_host else None
-        self._host = rewritten.encode() if rewritten else None
-        self._server_name = _without_port(rewritten) if rewritten else None
+        self._tries = 1 + (max(0, len(usable) - 1) if retries is None else retries)
+
+    async def _fresh_targets(self) -> tuple[Target, ...]:
+        targets = self._targets
+        if targets.until <= self._loop.time():
+            await targets.refresh()
+        return targets.current
+
+    def _pick(self, tried: list[Target], key: str) -> Target:
+        """The target to ask next. When all were tried, it begins again."""
+        target = self._balancer.pick(tried, key)
+        if target is None and tried:
+            tried.clear()
+            target = self._balancer.pick(tried, key)
+        if target is not None:
+            return target
+        if self._targets.is_unresolved:
+            message = "the name of the upstream node cannot be resolved"
+            raise UpstreamRefused(message)
+        message = "the upstream has no healthy node"
+        raise NoHealthyNode(message)
+
+    # --- sending
 
     async def send(
-        self, request: Request, block: bytes, times: Timeout | None = None, lookup: object = None
+        self,
+        request: Request,
+        block: bytes,
+        times: Timeout | None = None,
+        lookup: Lookup | None = None,
     ) -> Response:
         """The upstream's answer to `request`, whose headers `block` has as they go on the wire.
 
         An item's answer is read whole, within its batch's budget; a plain request's body is streamed.
-        Raises UpstreamError. Cancelled, the connection is closed and nothing of it is left.
+        `lookup` tells the request's variables. Sets `request.upstream_addr`. Raises UpstreamError.
+        Cancelled, the connection is closed and nothing of it is left.
         """
         times = times or self.upstream.timeout
-        tried: list[Node] = []
+        targets = self._targets
+        if targets.is_named and (not targets.current or targets.until <= self._loop.time()):
+            await targets.refresh()
+        key = hash_key(self.upstream, request, lookup) if self.needs_lookup else ""
+        ask = self._ask_watched if self._watches else self._ask
+        retry_timeout_s = self.upstream.retry_timeout
+        give_up = self._loop.time() + retry_timeout_s if retry_timeout_s else _NEVER
+        tried: list[Target] = []
+        tries_left = self._tries
         while True:
-            node = self._turns.next(tried)
-            if node is None:
-                message = "the upstream has no healthy node"
-                raise NoHealthyNode(message)
-            tried.append(node)
+            target = self._pick(tried, key)
+            tried.append(target)
+            request.upstream_addr = target.name
             try:
-                return await self._ask(node, request, block, times)
+                return await ask(target, request, block, times)
             except _Retryable as retryable:
                 failed = retryable.error
-            if len(tried) >= self._tries:
+            tries_left -= 1
+            if not tries_left or (give_up < _NEVER and self._loop.time() >= give_up):
                 try:
                     raise failed
                 finally:
                     del failed  # an error and the frame that holds it would wait for the collector
-            log.info("next upstream node", failed=node.host, error=failed.code)
+            log.info("next upstream node", failed=target.name, error=failed.code)
 
-    async def _ask(self, node: Node, request: Request, block: bytes, times: Timeout) -> Response:
+    async def _ask(self, target: Target, request: Request, block: bytes, times: Timeout) -> Response:
         """One try. Raises _Retryable where another node may be tried, else UpstreamError."""
         while True:
+            pool = self._reach.pool(target, verify=request.verify_tls)
             try:
-                pool = self._pool(node, request) or await self._resolved(node, request)
                 connection = pool.take_idle() or await pool.take(request.batch, times.connect)
             except (UpstreamRefused, UpstreamTimeout) as error:
                 raise _Retryable(error) from error  # nothing was sent
             reused = connection.served > 0
-            head = self._head(node, request, block)
+            head = self._heads.write(target.node, request, block)
             try:
                 return await _exchange(connection, head, request, times)
             except UpstreamError as error:
@@ -150,61 +181,44 @@ class UpstreamClient:
                     continue  # closed by the server while it was idle: that was no try
                 raise _Retryable(error) from error
 
-    def _pool(self, node: Node, request: Request) -> Pool | None:
-        """The pool to ask, or None if the node's name must be resolved first."""
-        ip = self._pools.resolver.known(node.host)
-        return None if ip is None else self._pool_at(ip, node, request)
+    # --- watching, for those who choose by it
 
-    async def _resolved(self, node: Node, request: Request) -> Pool:
-        return self._pool_at(await self._pools.resolver.resolve(node.host), node, request)
-
-    def _pool_at(self, ip: str, node: Node, request: Request) -> Pool:
-        key = (ip, node.host, node.port, request.verify_tls)
-        pool = self._at.get(key)
-        if pool is None or pool.forgotten:
-            if len(self._at) >= _MAX_AT:  # addresses of names change over time
-                self._at.clear()
-            pool = self._at[key] = self._pools.get(self._address(ip, node, request), self._terms)
-        return pool
-
-    def _address(self, ip: str, node: Node, request: Request) -> Address:
-        if not self._tls:
-            return Address(ip, node.port)
-        verify = self.upstream.tls.verify or request.verify_tls
-        # The name to verify is the operator's, never the client's Host header.
-        return Address(ip, node.port, self._server_name or node.host, verify)
-
-    def _head(self, node: Node, request: Request, block: bytes) -> bytes:
-        """Request line and headers. All that concerns framing is written here and nowhere else."""
-        target = f"{request.path}?{request.query}" if request.query else request.path
-        host = self._host or self._passed_host(node, request)
-        body = request.body
-        if isinstance(body, bytes):
-            counted = body or request.method in _MAY_HAVE_BODY
-            framing = b"content-length: %d\r\n" % len(body) if counted else b""
-        elif body.length is not None:
-            framing = b"content-length: %d\r\n" % body.length
+    async def _ask_watched(
+        self, target: Target, request: Request, block: bytes, times: Timeout
+    ) -> Response:
+        """One try, and what it says of the node."""
+        standing = target.standing
+        began = self._loop.time()
+        standing.busy += 1
+        try:
+            response = await self._ask(target, request, block, times)
+        except BaseException as error:
+            standing.busy -= 1
+            self._note_failure(target, error, began)
+            raise
+        body = response.body
+        if isinstance(body, ResponseStream):
+            body.when_over(standing.release)
         else:
-            framing = b"transfer-encoding: chunked\r\n"
-        line = f"{request.method} {target} HTTP/1.1\r\nhost: ".encode("ascii")
-        return b"%b%b\r\n%b%b\r\n" % (line, host, block, framing)
+            standing.busy -= 1
+        now = self._loop.time()
+        observe(standing, now - began, now)
+        if self._passive is not None:
+            self._health.answered(target, response.status, self._passive)
+        return response
 
-    def _passed_host(self, node: Node, request: Request) -> bytes:
-        if self._passes_host:
-            host = request.headers.get(b"host") or request.origin.host.encode("latin-1")
-            if host:
-                return host
-        name = f"[{node.host}]" if ":" in node.host else node.host
-        default_port = 443 if self._tls else 80
-        return (name if node.port == default_port else f"{name}:{node.port}").encode()
-
-
-def _without_port(host: str) -> str:
-    """`example.com` for `example.com:8443`, `::1` for `[::1]:8443`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() and ":" not in name else host
+    def _note_failure(self, target: Target, error: BaseException, began: float) -> None:
+        if isinstance(error, _Retryable):
+            error = error.error
+        now = self._loop.time()
+        if isinstance(error, ReplyTooLarge | NoTurn) or not isinstance(error, BatchwayError):
+            # Our own bounds, or nobody waits any more: that is no fault of the node.
+            observe_silence(target.standing, now - began, now)
+            return
+        observe(target.standing, max(now - began, FAILURE_S), now)
+        if self._passive is not None:
+            failure = "timeout_failure" if isinstance(error, UpstreamTimeout) else "tcp_failure"
+            self._health.failed(target, failure, self._passive)
 
 
 class _Retryable(Exception):

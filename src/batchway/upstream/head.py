@@ -36,10 +36,10 @@ class HeadWriter:
             host = request.headers.get(b"host") or request.origin.host.encode("latin-1")
             if host:
                 return host
-        return host_of(node, node.port, self._default_port)
+        return host_of(node, node.port, self._default_port).encode()
 
 
-def host_of(node: Node, port: int, default_port: int) -> bytes:
+def host_of(node: Node, port: int, default_port: int) -> str:
     """What a client of the node at that port would have as its Host header."""
     name = f"[{node.host}]" if ":" in node.host else node.host
-    return (name if port == default_port else f"{name}:{port}").encode()
+    return name if port == default_port else f"{name}:{port}"

@@ -62,10 +62,11 @@ class Rules(Struct, frozen=True):
 
 
 class Health:
-    """Takes note of what happens to the nodes of one upstream. `on_change`: one went down or came up."""
+    """Takes note of what happens to the nodes of one upstream."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.on_change = on_change
+        """Called when a node has gone down, or come up again."""
 
     def answered(self, target: Target, status: int, rules: Rules) -> None:
         """A node answered with that status; 0 stands for an answer that is not HTTP."""

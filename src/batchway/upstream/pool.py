@@ -26,6 +26,10 @@ class Terms(Struct, frozen=True):
     max_header_bytes: int = 65536
 
 
+class NoTurn(UpstreamTimeout):
+    """All connections that there may be were busy for too long: our bound, not the node's fault."""
+
+
 class Address(Struct, frozen=True):
     """Where a connection leads. `server_name` is set for TLS: the name to ask for and to verify."""
 
@@ -33,6 +37,8 @@ class Address(Struct, frozen=True):
     port: int
     server_name: str | None = None
     verify: bool = False
+    identity: str = ""
+    """Of the client certificate that is shown there."""
 
 
 class Pool:
@@ -251,4 +257,4 @@ class Pool:
 
 def _out_of_time(turn: "asyncio.Future[Connection | None]") -> None:
     if not turn.done():
-        turn.set_exception(UpstreamTimeout("no connection to the upstream became free in time"))
+        turn.set_exception(NoTurn("no connection to the upstream became free in time"))

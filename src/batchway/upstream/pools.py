@@ -5,9 +5,13 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any
 
+import structlog
+
 from batchway.upstream.pool import Address, Pool, Terms
 from batchway.upstream.resolver import Resolver
 from batchway.upstream.tls import Contexts
+
+log = structlog.get_logger(__name__)
 
 
 class Pools:
@@ -35,8 +39,13 @@ class Pools:
         """Start a task that is cancelled at the latest by `close`."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a background task of an upstream failed", exc_info=error)
 
     def open_connections(self) -> int:
         """How many connections are open or being opened."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from batchway.errors import BatchwayError
@@ -32,6 +32,14 @@ class ResponseStream:
         self._paused = False
         self._error: BatchwayError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._over: Callable[[], None] | None = None
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Have `call` called once when nothing more will come: at once if that is so already."""
+        if self._source is None:
+            call()
+        else:
+            self._over = call
 
     def answers(self, future: "asyncio.Future[Response]") -> bool:
         """Whether this is the body of the response that `future` was given."""
@@ -57,6 +65,9 @@ class ResponseStream:
         self._resume()  # the connection may serve others by now, whatever is still unread here
         self._source = None
         self._error = error
+        over, self._over = self._over, None
+        if over is not None:
+            over()
         self._wake()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

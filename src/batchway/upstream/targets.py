@@ -36,12 +36,20 @@ class Targets:
         self._nodes = nodes
         self._resolver = resolver
         self._standings = standings
-        self._on_change = on_change
+        self._on_change: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._names = tuple(dict.fromkeys(node.host for node in nodes if not is_address(node.host)))
+        self.is_named = bool(self._names)
+        """Whether there are names to look up; without them, nothing ever changes."""
         self._pending: dict[str, asyncio.Task[Answer]] = {}
         self._known: dict[tuple[int, str], Target] = {}
         self._update()
+        self._on_change = on_change
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether there is no target, though there would be if names could be looked up."""
+        return self.is_named and not self.current
 
     async def refresh(self) -> None:
         """Look up the names whose answers are out of date.
@@ -53,9 +61,7 @@ class Targets:
         give_up = self._loop.time() + PATIENCE_S
         while awaited:
             left_s = max(0.0, give_up - self._loop.time()) if self.current else None
-            done, awaited = await asyncio.wait(
-                awaited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, awaited = await asyncio.wait(awaited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 break
             self._update()
@@ -79,7 +85,9 @@ class Targets:
     def _update(self) -> None:
         """Make the targets what the last answers say."""
         known = {
-            (index, ip): self._target(index, node, ip, node.weight / len(ips) if len(ips) > 1 else node.weight)
+            (index, ip): self._target(
+                index, node, ip, node.weight / len(ips) if len(ips) > 1 else node.weight
+            )
             for index, node in enumerate(self._nodes)
             if (ips := self._addresses(index, node.host))
             for ip in ips

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from batchway.config import expression
 from batchway.config.resources.common import (
     Count,
     Description,
@@ -63,7 +64,7 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def uri_list(self) -> tuple[str, ...]:
-        """The paths it matches; a last character `*` stands for any rest."""
+        """The paths it matches; `*` at the end, or `*name`, stands for any rest, `:name` for a segment."""
         return one_or_many(self.uri, self.uris)
 
     @property
@@ -112,6 +113,7 @@ def _route_problems(route: Route) -> Iterator[str]:
             yield f'"{name}" names a value twice'
     for uri in route.uri_list:
         yield from _uri_problems(uri)
+    yield from _vars_problems(route.vars)
     for address in route.remote_addr_list:
         if not is_network(address):
             yield f"remote_addr {shown(address)} is no address and no network"
@@ -123,7 +125,15 @@ _NEEDED = ("upstream", "upstream_id", "service_id", "plugins")
 def _uri_problems(uri: str) -> Iterator[str]:
     if not uri.startswith("/"):
         yield f'uri {shown(uri)} must begin with "/"'
-    if "*" in uri[:-1]:
-        yield f'uri {shown(uri)}: "*" before the last character is not supported by batchway'
-    if "/:" in uri:
-        yield f'uri {shown(uri)}: parameters (":name") are not supported by batchway'
+    text, star, name = uri.partition("*")
+    if star and name and not text.endswith("/"):
+        yield f'uri {shown(uri)}: "*" must be the last character, or begin the last segment as in "/*rest"'
+    if "*" in name or "/" in name:
+        yield f'uri {shown(uri)}: nothing may stand behind "*" but the name of what it stands for'
+
+
+def _vars_problems(vars: list[Any]) -> Iterator[str]:
+    try:
+        expression.compile(vars)
+    except ValueError as error:
+        yield str(error)

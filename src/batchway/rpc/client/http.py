@@ -33,6 +33,7 @@ class _Node(Struct, frozen=True):
     host: str
     port: int
     weight: int = 1
+    priority: int = 0
 
 
 class _Timeout(Struct, frozen=True):
@@ -43,6 +44,8 @@ class _Timeout(Struct, frozen=True):
 
 class _Tls(Struct, frozen=True):
     verify: bool
+    client_cert: None = None
+    client_key: None = None
 
 
 class _Server(Struct, frozen=True):
@@ -54,9 +57,14 @@ class _Server(Struct, frozen=True):
     tls: _Tls
     pass_host: Literal["node"] = "node"  # noqa: S105 - no password
     upstream_host: None = None
+    type: Literal["roundrobin"] = "roundrobin"
+    hash_on: Literal["vars"] = "vars"
+    key: None = None
     retries: int = 0
+    retry_timeout: int = 0
     keepalive_pool: None = None
     max_connections: None = None
+    checks: None = None
 
     def node_list(self) -> Sequence[_Node]:
         """The one."""

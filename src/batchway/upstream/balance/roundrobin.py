@@ -17,12 +17,6 @@ class RoundRobin(Generic[N]):
         self._nodes = [node for node in nodes if node.weight > 0]
         self._gained = [0.0] * len(self._nodes)
 
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def next(self, tried: Sequence[N] = ()) -> N | None:
-        return self.pick(tried) or self.pick()
-
     def pick(self, tried: Sequence[N] = (), key: str = "") -> N | None:
         """The node whose turn it is; None if all were tried."""
         nodes = self._nodes

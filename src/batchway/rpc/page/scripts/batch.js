@@ -2,15 +2,18 @@
 
 const idKey = (id) => (typeof id === 'string' ? id : writeJson(id));
 
+/** Whether an answer can be told to be to that entry. Those without a proper id are to what is no call. */
+const hasId = (call) => isObject(call) && call.has('id') && call.get('id') !== null;
+
 /** Answers put to entries by their ids, and those that no entry has asked for. */
 function matchAnswers(entries, answers) {
   const left = [...answers];
   const found = new Map();
   const take = (same) => {
     for (const entry of entries) {
-      if (found.has(entry) || !isObject(entry.call) || !entry.call.has('id')) continue;
+      if (found.has(entry) || !hasId(entry.call)) continue;
       const id = entry.call.get('id');
-      const index = left.findIndex((answer) => isObject(answer) && answer.has('id') && same(answer.get('id'), id));
+      const index = left.findIndex((answer) => hasId(answer) && same(answer.get('id'), id));
       if (index >= 0) found.set(entry, left.splice(index, 1)[0]);
     }
   };
@@ -27,6 +30,7 @@ function makeBatch() {
   let answer = null;
   let matched = { found: new Map(), left: [] };
   let raw = null; // the text, while it is edited as JSON
+  let isBroken = false; // the text is no JSON: the entries are those before it
 
   const badge = byId('open-batch');
   const sendButton = h('button.button', { type: 'button', onclick: () => send() });
@@ -58,6 +62,7 @@ function makeBatch() {
   function changed() {
     if (raw !== null) {
       raw = layOutBatch(entries.map((entry) => entry.call));
+      isBroken = false;
       lines.set(raw);
       complaint.textContent = '';
     }
@@ -72,13 +77,13 @@ function makeBatch() {
     count.textContent = size ? `${words}, sent as one POST.` : 'Calls that you add are sent as one POST.';
     sendButton.disabled = copier.disabled = size === 0 && raw === null;
     clearButton.hidden = size === 0;
-    fill(outcome, answer && outcomeLine(answer), answer && h('span', tally()));
-    fill(list, entries.map(row));
+    fill(outcome, answer && outcomeLine(answer), answer && !isBroken && h('span', tally()));
+    fill(list, isBroken ? [] : entries.map(row));
     fill(rest, size === 0 && raw === null && emptyState(), leftovers(), wire());
   }
 
   function tally() {
-    const waiting = entries.filter((entry) => isObject(entry.call) && entry.call.has('id')).length;
+    const waiting = entries.filter((entry) => hasId(entry.call)).length;
     return `${matched.found.size} of ${waiting} answered`;
   }
 
@@ -122,8 +127,8 @@ function makeBatch() {
   }
 
   function answerOf(entry) {
-    const isCall = !isObject(entry.call) || entry.call.has('id');
-    if (!isCall) return h('p.empty', 'No answer: a notification.');
+    if (isObject(entry.call) && !entry.call.has('id')) return h('p.empty', 'No answer: a notification.');
+    if (!hasId(entry.call)) return h('p.empty', 'No id that its answer could have.');
     if (matched.found.has(entry)) return answerView(matched.found.get(entry));
     return h('p.empty', answer ? 'No answer with this id.' : 'Not sent yet.');
   }
@@ -144,7 +149,7 @@ function makeBatch() {
     const value = answer.text ? maybeJson(answer.text) : undefined;
     const isBatch = Array.isArray(value);
     if (!isBatch) return h('section.leftovers', h('h2', 'Answer to the whole batch'), answerParts(answer));
-    return matched.left.length > 0 && h('section.leftovers', h('h2', 'Answers that no call has asked for'), matched.left.map(responseParts));
+    return matched.left.length > 0 && h('section.leftovers', h('h2', 'Answers with no id of a call'), matched.left.map(responseParts));
   }
 
   function wire() {
@@ -209,6 +214,7 @@ function makeBatch() {
     rawPanel.hidden = raw === null;
     rawButton.setAttribute('aria-pressed', String(raw !== null));
     complaint.textContent = '';
+    isBroken = false;
     if (raw !== null) {
       lines.set(raw);
       lines.area.focus();
@@ -219,13 +225,15 @@ function makeBatch() {
   function readRaw() {
     raw = lines.area.value;
     complaint.textContent = '';
+    isBroken = false;
+    forget();
     try {
       const value = parseJson(raw);
       const calls = Array.isArray(value) ? value : [value];
       entries.splice(0, entries.length, ...calls.map((call) => ({ call })));
-      forget();
     } catch (error) {
-      complaint.textContent = `No JSON: ${error.message}. It is sent as it stands.`;
+      isBroken = true;
+      complaint.textContent = `No JSON: ${error.message}. It can be sent as it stands.`;
     }
     show();
   }
@@ -242,7 +250,7 @@ function makeBatch() {
     const value = answer.text ? maybeJson(answer.text) : undefined;
     matched = matchAnswers(asked, Array.isArray(value) ? value : []);
     show();
-    announce(answer.failure ?? `${answer.status}, ${tally()}, in ${seconds(answer.ms)}`);
+    announce(answer.failure ?? `${answer.status}, ${isBroken ? 'answered' : tally()}, in ${seconds(answer.ms)}`);
   }
 
   show();

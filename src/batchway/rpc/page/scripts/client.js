@@ -68,21 +68,25 @@ function size(bytes) {
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+const DOUBLE_CLICK_MS = 500;
+
 /** One thing that is sent at a time; asked to send while it does, it stops. */
 function makeSender(button, words) {
   let abort = null;
+  let began = 0;
   const show = () => {
     fill(button, abort ? 'Cancel' : words, h('kbd', { 'aria-hidden': 'true' }, abort ? 'Esc' : `${COMMAND}↵`));
     button.classList.toggle('primary', !abort);
   };
   show();
   return {
-    /** The answer, null if one was on its way, which is cancelled. */
+    /** The answer, null if one was on its way, which is cancelled, unless it is a double click that asks. */
     async send(body) {
       if (abort) {
-        abort.abort();
+        if (performance.now() - began > DOUBLE_CLICK_MS) abort.abort();
         return null;
       }
+      began = performance.now();
       abort = new AbortController();
       show();
       const answer = await post(body, abort.signal);

@@ -286,16 +286,14 @@ function makeForm(method, changed) {
     tabs: tabs.element,
     element: h('div', asForm, asJson, complaint),
 
-    /** The params, undefined for none. Throws Complaint, which is shown already, unless it is not `strict`. */
+    /** The params, undefined for none. Throws Complaint, which is shown already; `strict`: also for one field. */
     read(strict) {
       complaint.textContent = '';
       try {
         return mode === 'form' ? readForm(strict) : readJson();
       } catch (error) {
-        if (!(error instanceof Complaint)) throw error;
-        if (error.message) complaint.textContent = error.message;
-        if (strict) throw error;
-        return undefined;
+        if (error instanceof Complaint) complaint.textContent = error.message;
+        throw error;
       }
     },
 

@@ -149,5 +149,5 @@ function colored(text) {
 
 /** A block of code that can be scrolled by keyboard too. */
 function codeBlock(label, ...children) {
-  return h('pre.code-block', { tabindex: '0', role: 'region', 'aria-label': label }, ...children);
+  return h('pre.code-block', { tabindex: '0', role: 'group', 'aria-label': label }, ...children);
 }

@@ -33,15 +33,16 @@ function makeMethodView(method) {
 
   const call = (params, id = 1) => makeCall(method.name, params, note.checked ? null : id);
 
+  /** As far as the form is filled in; while there is no JSON in it, as it was before. */
   function show() {
-    request.set(call(form.read(false)));
+    withParams((params) => request.set(call(params)), false);
   }
 
   /** Do this with the params, unless something is wrong with them, which the form says. */
-  function withParams(action) {
+  function withParams(action, strict = true) {
     let params;
     try {
-      params = form.read(true);
+      params = form.read(strict);
     } catch (error) {
       if (error instanceof Complaint) return undefined;
       throw error;

@@ -41,7 +41,6 @@ function exampleCurl() {
 function groupSection(group) {
   return h('section.group',
     h('h2', group.name),
-    group.tag?.summary && h('p.note', inline(group.tag.summary)),
     prose(group.tag?.description),
     h('ul.method-list', group.methods.map((method) => h('li',
       h('a', { href: linkTo(method.name) }, h('code', method.name)),

@@ -40,12 +40,12 @@ const CHOICES_SHOWN = 8;
 
 /** A type in words: `array of Item`, `string or null`. */
 function typeName(schema) {
-  if (schema.$ref !== undefined) return schema.$ref.slice(REFERENCE.length);
   const choices = choicesOf(schema);
   if (choices !== null) {
     const shown = choices.slice(0, CHOICES_SHOWN).map((value) => JSON.stringify(value));
     return [...shown, ...(choices.length > CHOICES_SHOWN ? ['…'] : [])].join(' | ');
   }
+  if (schema.$ref !== undefined) return schema.$ref.slice(REFERENCE.length);
   if (schema.anyOf ?? schema.oneOf) return alternatives(schema).map(typeName).join(' or ');
   if (schema.type === 'array') return arrayName(schema);
   if (schema.type === 'object' && isSchema(schema.additionalProperties)) return `object of ${typeName(schema.additionalProperties)}`;

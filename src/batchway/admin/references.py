@@ -1,0 +1,93 @@
+"""What resources say of one another, checked when one of them is written or deleted."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from batchway.admin.access import FindHolder, PluginSchemas
+from batchway.admin.kinds import KINDS, Document, Place, locate
+from batchway.errors import InvalidResource
+from batchway.store.base import Entry, Store
+
+
+class ParentMissing(Exception):
+    """The resource that another one stands below is not there. The text says so."""
+
+
+async def check_references(store: Store, place: Place, document: Document) -> None:
+    """Raises InvalidResource if `document` names what is not there, ParentMissing like it."""
+    kind = place.kind
+    if kind.parent and await store.get(Place(KINDS[kind.parent], place.parent).key) is None:
+        msg = f"{KINDS[kind.parent].singular} not found"
+        raise ParentMissing(msg)
+    for name, target in kind.references.items():
+        if name not in document:
+            continue
+        id_, singular = str(document[name]), KINDS[target].singular
+        if await store.get(Place(KINDS[target], id_).key) is None:
+            msg = f"failed to fetch {singular} info by {singular} id [{id_}], response code: 404"
+            raise InvalidResource(msg)
+
+
+async def check_unused(store: Store, place: Place) -> None:
+    """Raises InvalidResource if a resource names this one."""
+    if not any(place.kind.name in kind.references.values() for kind in KINDS.values()):
+        return
+    wanted = (place.id or "").encode()
+    for entry in (await store.list("/")).entries:
+        if wanted not in entry.value:  # an id is never escaped: no need to decode
+            continue
+        user = locate(entry.key)
+        how = user and _use(entry, user, place)
+        if user and how:
+            user_text = f"{user.kind.singular} [{user.id}]"
+            msg = f"can not delete this {place.kind.singular}, {how}{user_text} is still using it now"
+            raise InvalidResource(msg)
+
+
+def _use(entry: Entry, user: Place, used: Place) -> str | None:
+    """How `user` uses `used`: itself (""), or by a plugin."""
+    names = [name for name, target in user.kind.references.items() if target == used.kind.name]
+    try:
+        document = msgspec.json.decode(entry.value, type=dict)
+    except msgspec.DecodeError:
+        return None
+    if any(str(document.get(name)) == used.id for name in names):
+        return ""
+    if used.kind.name == "upstreams" and used.id in _upstream_ids(document.get("plugins")):
+        return "plugin in "
+    return None
+
+
+def _upstream_ids(value: object) -> Iterator[str]:
+    """Those that plugins name, such as traffic-split, however deep in their configs."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "upstream_id":
+                yield str(inner)
+            else:
+                yield from _upstream_ids(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _upstream_ids(inner)
+
+
+def check_identities(
+    place: Place, document: Document, plugins: PluginSchemas, find_holder: FindHolder
+) -> None:
+    """Raises InvalidResource if another consumer is known to an auth plugin by the same identity."""
+    if not holds_identities(place):
+        return
+    username = place.parent or place.id
+    for name, config in document.get("plugins", {}).items():
+        plugin = plugins.plugins.get(name)
+        identity = plugin and config.get(plugin.identity)
+        holder = find_holder(name, identity) if isinstance(identity, str) else None
+        if holder not in (None, username):
+            msg = f"duplicate key found with consumer: {holder}"
+            raise InvalidResource(msg)
+
+
+def holds_identities(place: Place) -> bool:
+    """Whether credentials may stand in it."""
+    return "consumers" in (place.kind.name, place.kind.parent)
