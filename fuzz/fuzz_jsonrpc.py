@@ -83,7 +83,7 @@ class Builder:
         self.data = data
 
     def one_of(self, choices: list[str]) -> str:
-        return choices[self.data.ConsumeIntInRange(0, len(choices) - 1)]
+        return choices[self.count(len(choices) - 1)]
 
     def count(self, most: int) -> int:
         return int(self.data.ConsumeIntInRange(0, most))

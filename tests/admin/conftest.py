@@ -1,29 +1,68 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from msgspec import Meta, Struct
 
 from batchway.admin.access import Access
 from batchway.admin.app import AdminApp
 from batchway.config import AdminKey
+from batchway.config.resources import decode
 from batchway.errors import InvalidResource
+from batchway.plugins import Plugin
 from batchway.store.sqlite import SqliteStore
 
 from .client import Client
 
 
-class FakePlugins:
-    """Knows the plugin `known`, which refuses a config or metadata with `bad` in it."""
+class KnownMetadata(Struct, frozen=True):
+    """Anything goes."""
 
-    def check_plugin(self, name: str, config: object) -> None:
-        if name != "known":
+
+class Known(Plugin):
+    """Refuses a config or metadata with `bad` in it."""
+
+    name = "known"
+    priority = 10
+    Metadata = KnownMetadata
+    secrets = ("token", "deep.keys.secret", "headers")
+
+
+class KeyConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a consumer holds of `key`."""
+
+    key: Annotated[str, Meta(min_length=1)]
+
+
+class KeyAuth(Plugin):
+    """An auth plugin."""
+
+    name = "key"
+    priority = 2500
+    type = "auth"
+    ConsumerConfig = KeyConfig
+    identity = "key"
+    secrets = ("key",)
+
+
+class FakePlugins:
+    """Knows the plugin `known`, and the auth plugin `key`."""
+
+    plugins: Mapping[str, type[Plugin]] = {plugin.name: plugin for plugin in (Known, KeyAuth)}
+
+    def check_plugin(self, name: str, config: object, *, consumer: bool = False) -> object:
+        if name not in self.plugins:
             message = f"unknown plugin [{name}]"
             raise InvalidResource(message)
+        if name == "key" and consumer:
+            return decode(config, KeyConfig, "config of plugin key", show_values=False)
         if isinstance(config, dict) and "bad" in config:
             message = f'plugin "{name}": property "bad" is wrong'
             raise InvalidResource(message)
+        return config
 
     def check_metadata(self, name: str, document: object) -> object:
         self.check_plugin(name, document)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from batchway.admin.app import MAX_BODY_BYTES, AdminApp
+from batchway.admin.app import AdminApp
+from batchway.admin.call import MAX_BODY_BYTES
 from batchway.store.sqlite import SqliteStore
 
 from .client import Client

@@ -12,7 +12,6 @@ from batchway.gateway.router import Router
 
 from .routes import Route, first, route, router_of
 
-
 # --- by hand
 
 

@@ -82,13 +82,13 @@ def test_only_those_named_are_on() -> None:
 
 def test_names_that_nobody_knows_are_passed_over() -> None:
     """People bring APISIX's long list; who reads the config file warns."""
-    assert set(Registry(["limit-count", "public-api", "no-such"]).plugins) == {"public-api"}
+    assert set(Registry(["limit-req", "public-api", "no-such"]).plugins) == {"public-api"}
 
 
 def test_unknown_plugin() -> None:
     for call in (Registry().check_plugin, Registry().check_metadata):
-        message = refusal(call, "limit-count", {})
-        assert message == "unknown plugin [limit-count]: it is not supported by batchway"
+        message = refusal(call, "limit-req", {})
+        assert message == "unknown plugin [limit-req]: it is not supported by batchway"
 
 
 def test_plugin_that_is_not_enabled() -> None:

@@ -239,7 +239,7 @@ def test_client_that_never_reads_is_given_up(hears_of_it: bool) -> None:
         client.reads.clear()
         client.say(call("echo", [1]))
         client.say(call("sleep", [99]))
-        await asyncio.sleep(30)
+        await asyncio.sleep(30.5)
         if hears_of_it:
             client.reads.set()
         await asyncio.sleep(1)

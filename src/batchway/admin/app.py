@@ -4,70 +4,52 @@ Source: apisix/admin/init.lua and resource.lua (3.x), for paths, statuses and th
 """
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
-from urllib.parse import parse_qsl, unquote
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import parse_qsl
 
-import msgspec
 import structlog
 from msgspec import Struct
 
-from batchway.admin.access import Access, KeyRefused
-from batchway.admin.kinds import KINDS, Kind
-from batchway.admin.patch import MAX_DEPTH, check_depth
-from batchway.admin.resource import Answer, NotFound, Resources, check_id
-from batchway.errors import BatchwayError, BodyTooLarge, InternalError, InvalidResource
-from batchway.model import ClientGone, Response, error_response, json_response
+from batchway.admin import audit, call, plugins, schemas
+from batchway.admin.access import Access, FindHolder, KeyRefused
+from batchway.admin.call import READS, Call, Message, MethodNotAllowed, Receive, Unknown
+from batchway.admin.kinds import Kind, check_id
+from batchway.admin.listing import BadArgument, selection
+from batchway.admin.references import ParentMissing
+from batchway.admin.resource import Answer, NotFound, Resources, no_holder
+from batchway.admin.validation import validate, validate_all
+from batchway.errors import BatchwayError, InternalError
+from batchway.model import REASONS, ClientGone, Response, error_response, json_response
 from batchway.store.base import Store
 
-MAX_BODY_BYTES = 1536 * 1024
-"""APISIX's limit: 1.5 MiB."""
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Args = dict[str, str]
 
 log = structlog.get_logger(__name__)
-_READS = ("GET", "HEAD")
+
+_CHECKS = (["schema", "validate"], ["configs", "validate"])
+"""Paths that nothing is written under."""
 
 
-class MethodNotAllowed(BatchwayError):
-    """The method has no meaning for this path."""
+class CannotReload(BatchwayError):
+    """There is no configuration that could be read again."""
 
-    status = 405
-    code = "method_not_allowed"
+    status = 503
+    code = "cannot_reload"
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        super().__init__(f"method not allowed, expected one of {', '.join(allowed)}")
-        self.allowed = allowed
-
-
-class Unknown(BatchwayError):
-    """Nothing has this path."""
-
-    status = 404
-    code = "unknown_path"
+    def __init__(self, message: str = "there is no configuration to read again") -> None:
+        super().__init__(message)
 
 
-class BadArgument(BatchwayError):
-    """A query argument that is not taken here, or a wrong value of one."""
-
-    status = 400
-    code = "bad_argument"
-
-
-class Call(Struct, frozen=True):
-    """A request to the Admin API, taken apart."""
-
-    method: str
-    kind: Kind
-    id: str | None
-    sub_path: tuple[str, ...]
-    args: dict[str, str]
+async def _no_reload() -> None:
+    raise CannotReload
 
 
 class AdminApp:
-    """The Admin API. Set `access` to replace keys, networks and plugins for all later requests."""
+    """The Admin API. Set `access` to replace keys, networks, plugins and keyring for all later requests.
+
+    `reload` reads the configuration again, as SIGHUP does: raises BatchwayError if it cannot be used.
+    """
 
     def __init__(
         self,
@@ -75,10 +57,14 @@ class AdminApp:
         *,
         access: Access,
         applied: Callable[[int], Awaitable[None]],
+        find_holder: FindHolder = no_holder,
+        reload: Callable[[], Awaitable[None]] = _no_reload,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`applied` returns once the data plane has a revision; `find_holder` knows all that it has."""
         self.access = access
-        self._resources = Resources(store, applied, now)
+        self.reload = reload
+        self._resources = Resources(store, applied, find_holder, now)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's lifespan."""
@@ -103,158 +89,164 @@ class AdminApp:
         await _send(send, response, with_body=scope["method"] != "HEAD")
 
     async def _respond(self, scope: Message, receive: Receive) -> Response:
-        method, segments = scope["method"], _segments(scope)
+        method, segments = scope["method"], call.split_path(scope)
         if segments == ["healthz"]:
-            _check_method(method, _READS)
+            call.check_method(method, *READS)
             return json_response(200, {"status": "ok"})
         access: Access = self.access
-        client = scope.get("client")
-        access.check_address(client[0] if client else None)
+        client = scope["client"][0] if scope.get("client") else None
+        access.check_address(client)
         if segments[:2] != ["apisix", "admin"]:
             raise Unknown("not found: the Admin API is under /apisix/admin/")
+        if segments[2:] == [] and method == "HEAD":  # clients ask so whether there is an Admin API
+            return json_response(200, {})
+        below = segments[2:]
         args = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        access.check_key(_given_key(scope, args), reads=method in _READS)
-
-        call = _parse_call(method, segments[2:], args)
-        try:
-            status, document = await self._run(call, access, receive, scope)
-        except NotFound:
-            status, document = 404, {"message": "Key not found"}
-        response = json_response(status, document)
+        attempt = audit.attempt(method, below, client)
+        request = _Request(self._resources, self.reload, access, scope, receive, below, args, attempt)
+        response = await request.respond()
         response.headers.append((b"X-API-VERSION", b"v3"))
         return response
 
-    async def _run(self, call: Call, access: Access, receive: Receive, scope: Message) -> Answer:
-        resources, kind = self._resources, call.kind
-        if call.method in _READS:
-            if call.id is None:
-                return await resources.list(kind, *_page(call.args))
-            return await resources.get(kind, call.id)
-        if call.method == "DELETE":
-            return await resources.delete(kind, check_id(kind, call.id), force=_flag(call.args, "force"))
-        if call.method == "PATCH":
-            check_id(kind, call.id)
-        body = _decode_body(await _read_body(scope, receive), call)
-        if call.method == "PUT":
-            return await resources.put(kind, call.id, body, access.plugins)
-        if call.method == "POST":
-            return await resources.post(kind, body, access.plugins)
-        id_ = check_id(kind, call.id)
-        return await resources.patch(kind, id_, call.sub_path, body, access.plugins)
+
+class _Request(Struct):
+    """One request below /apisix/admin, on its way to an answer."""
+
+    resources: Resources
+    reload: Callable[[], Awaitable[None]]
+    access: Access
+    scope: Message
+    receive: Receive
+    segments: Sequence[str]
+    args: Args
+    attempt: audit.Attempt
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return str(self.scope["method"])
+
+    async def respond(self) -> Response:
+        """The answer, be it a refusal; what changes something, or would have, is in the log by then."""
+        is_write = self.method not in READS and list(self.segments[:2]) not in _CHECKS
+        try:
+            response, answer = await self._answer()
+        except (NotFound, ParentMissing) as error:
+            text = str(error)
+            response = json_response(404, {"error_msg": text} if text else {"message": "Key not found"})
+            if is_write:
+                audit.refused(self.attempt, 404, "not_found")
+        except BatchwayError as error:
+            response = _refusal(error)
+            if is_write:
+                audit.failed(self.attempt, error)
+        else:
+            if is_write and answer is not None:
+                audit.done(self.attempt, answer)
+        return response
+
+    async def _answer(self) -> tuple[Response, Answer | None]:
+        key = _given_key(self.scope, self.args)
+        self.attempt.who = self.access.check_key(key, reads=self.method in READS).name
+        match self.segments:
+            case ["plugins", "reload"]:
+                return await self._reload()
+            case ["plugins", *rest]:
+                return self._tell_plugins(rest), None
+            case ["schema", "validate", name]:
+                return await self._validate(call.find(name)), None
+            case ["configs", "validate"]:
+                return await self._validate_all(), None
+            case ["schema", *rest]:
+                return self._tell_schema(rest), None
+        answer = await self._run(call.parse_call(self.method, self.segments, self.args))
+        return json_response(answer.status, answer.document), answer
+
+    async def _run(self, asked: Call) -> Answer:
+        resources, place, access = self.resources, asked.place, self.access
+        if asked.method in READS:
+            if place.id is None:
+                return await resources.list(place, selection(asked.args, place.kind), access)
+            return await resources.get(place, access)
+        if asked.method == "DELETE":
+            check_id(place.kind, place.id)
+            return await resources.delete(place, force=call.flag(asked.args, "force"))
+        if asked.method == "PATCH":
+            check_id(place.kind, place.id)
+        ttl_s = call.ttl_s(asked.args)
+        body = await self._body("new configuration" if asked.method == "PATCH" else "configurations")
+        if asked.method == "PUT":
+            return await resources.put(place, body, access, ttl_s=ttl_s)
+        if asked.method == "POST":
+            return await resources.post(place, body, access, ttl_s=ttl_s)
+        return await resources.patch(place, asked.sub_path, body, access, ttl_s=ttl_s)
+
+    async def _body(self, what: str) -> object:
+        return call.decode_body(await call.read_body(self.scope, self.receive), what)
+
+    # --- what is no resource
+
+    async def _reload(self) -> tuple[Response, Answer | None]:
+        if self.method != "PUT":
+            message = f"please use PUT method to reload the plugins, {self.method} method is not allowed."
+            raise MethodNotAllowed(["PUT"], message)
+        await self.reload()
+        headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
+        return Response(200, REASONS[200], headers, b"done\n"), Answer(200, {})
+
+    def _tell_plugins(self, rest: Sequence[str]) -> Response:
+        call.check_method(self.method, *READS)
+        found, args = self.access.plugins.plugins, self.args
+        _check_subsystem(args)
+        match rest:
+            case ["list"]:
+                return json_response(200, plugins.plugin_names(found))
+            case [] if args.get("all") == "true":
+                return json_response(200, plugins.all_plugins(found))
+            case []:
+                raise plugins.PluginNotFound("not found plugin name")
+            case [name]:
+                return json_response(200, plugins.plugin_schema(found, name, args.get("schema_type", "")))
+        raise Unknown("not found")
+
+    def _tell_schema(self, rest: Sequence[str]) -> Response:
+        call.check_method(self.method, *READS)
+        match rest:
+            case ["plugins", *names]:
+                return self._tell_plugins(names)
+            case [name]:
+                kind = schemas.find_kind(name) or call.find(name)
+                return json_response(200, schemas.kind_schema(kind.name))
+        raise Unknown("not found")
+
+    async def _validate(self, kind: Kind) -> Response:
+        call.check_method(self.method, "POST")
+        validate(kind, await self._body("configurations"), self.access)
+        return _nothing_wrong()
+
+    async def _validate_all(self) -> Response:
+        call.check_method(self.method, "POST")
+        errors = validate_all(await self._body("configurations"), self.access)
+        if errors:
+            message = "Configuration validation failed"
+            return json_response(400, {"error_msg": message, "errors": errors})
+        return _nothing_wrong()
 
 
-# --- the request
+def _nothing_wrong() -> Response:
+    return Response(200, REASONS[200], [(b"Content-Type", b"application/json")], b"")
 
 
-def _segments(scope: Message) -> list[str]:
-    """The path's segments, decoded each for itself: a `%2F` is no slash."""
-    raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else scope["path"]
-    segments = path.removeprefix("/").removesuffix("/").split("/")
-    return [unquote(segment) for segment in segments] if raw else segments
-
-
-def _given_key(scope: Message, args: dict[str, str]) -> bytes | None:
+def _given_key(scope: Message, args: Args) -> bytes | None:
     if "api_key" in args:
         return args["api_key"].encode()
     return next((value for name, value in scope["headers"] if name == b"x-api-key"), None)
 
 
-def _parse_call(method: str, segments: Sequence[str], args: dict[str, str]) -> Call:
-    name, id_, *sub_path = (*segments, "", "")[: max(len(segments), 2)]
-    kind = KINDS.get(name)
-    if kind is None:
-        msg = f"Unsupported resource type: {name}"
-        raise Unknown(msg)
-    if sub_path:
-        _check_method(method, ("PATCH",))
-        if "" in sub_path or len(sub_path) > MAX_DEPTH:
-            raise Unknown("not found: no sub-path")
-    elif id_:
-        _check_method(method, (*_READS, "PUT", "PATCH", "DELETE"))
-    else:
-        posts = () if kind.is_plain else ("POST",)
-        _check_method(method, (*_READS, *posts, "PUT", "PATCH", "DELETE"))
-    _check_args(method, args, is_list=not id_)
-    if id_:
-        check_id(kind, id_)
-    return Call(method, kind, id_ or None, tuple(sub_path), args)
-
-
-def _check_method(method: str, allowed: Sequence[str]) -> None:
-    if method not in allowed:
-        raise MethodNotAllowed(allowed)
-
-
-def _check_args(method: str, args: dict[str, str], *, is_list: bool) -> None:
-    known = {"api_key"}
-    if method == "DELETE":
-        known.add("force")
-    if method in _READS and is_list:
-        known |= {"page", "page_size"}
-    for name in args:
-        if name not in known:
-            msg = f'query argument "{name}" is not supported by batchway here'
-            raise BadArgument(msg)
-
-
-def _page(args: dict[str, str]) -> tuple[int, int | None]:
-    """Number and size of the page, or size None for all. As APISIX, a page below 1 is the first."""
-    if not args.keys() & {"page", "page_size"}:
-        return 1, None
-    size = _number(args.get("page_size", ""))
-    if size is None or not 10 <= size <= 500:
-        raise BadArgument("page_size must be between 10 and 500")
-    return max(_number(args.get("page", "1")) or 1, 1), size
-
-
-def _number(text: str) -> int | None:
-    try:
-        return int(text[:10])
-    except ValueError:
-        return None
-
-
-def _flag(args: dict[str, str], name: str) -> bool:
-    value = args.get(name, "false")
-    if value not in ("true", "false"):
-        msg = f'query argument "{name}" must be true or false'
-        raise BadArgument(msg)
-    return value == "true"
-
-
-async def _read_body(scope: Message, receive: Receive) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as that is known, ClientGone if it never ends."""
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    size, pieces, more = int(length) if length.isdigit() else 0, [], True
-    while more and size <= MAX_BODY_BYTES:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-        size = max(size, sum(map(len, pieces)))
-    if size > MAX_BODY_BYTES:
-        msg = (
-            f"invalid request body: request size {size} is greater than the maximum size"
-            f" {MAX_BODY_BYTES} allowed"
-        )
-        raise BodyTooLarge(msg)
-    return b"".join(pieces)
-
-
-def _decode_body(body: bytes, call: Call) -> object:
-    if not body.strip():
-        what = "new configuration" if call.method == "PATCH" else "configurations"
-        msg = f"missing {what}"
-        raise InvalidResource(msg)
-    try:
-        document: object = msgspec.json.decode(body)
-        check_depth(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidResource) as error:
-        msg = f"invalid request body: {error}"
-        raise InvalidResource(msg) from None
-    return document
+def _check_subsystem(args: Args) -> None:
+    subsystem = args.get("subsystem", "http")
+    if subsystem != "http":
+        raise BadArgument(f"unsupported subsystem: {subsystem}")
 
 
 # --- the answer

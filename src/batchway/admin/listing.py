@@ -59,9 +59,7 @@ def selection(args: Mapping[str, str], kind: Kind) -> Selection:
             msg = f'query argument "filter": expected {expected}, got "{name}"'
             raise BadArgument(msg)
     page, page_size = _page(args)
-    return Selection(
-        page, page_size, args.get("name"), args.get("label"), args.get("uri"), references
-    )
+    return Selection(page, page_size, args.get("name"), args.get("label"), args.get("uri"), references)
 
 
 def _page(args: Mapping[str, str]) -> tuple[int, int | None]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from batchway.admin import schemas
 from batchway.admin.listing import BadArgument
-from batchway.admin.schemas import Schema, struct_schema
 from batchway.errors import BatchwayError
 from batchway.plugins import Plugin
 
@@ -36,7 +36,7 @@ def plugin_names(plugins: Plugins) -> list[str]:
     return sorted(plugins, key=lambda name: (-plugins[name].priority, name))
 
 
-def plugin_schema(plugins: Plugins, name: str, schema_type: str = "") -> Schema:
+def plugin_schema(plugins: Plugins, name: str, schema_type: str = "") -> schemas.Schema:
     """A plugin's schema: of what a route says, a `consumer`, or its `metadata`.
 
     Raises PluginNotFound, SchemaNotFound, BadArgument.
@@ -45,11 +45,13 @@ def plugin_schema(plugins: Plugins, name: str, schema_type: str = "") -> Schema:
     if plugin is None:
         raise PluginNotFound
     if schema_type not in ("", "consumer", "metadata"):
-        raise BadArgument(f'query argument "schema_type" must be consumer or metadata')
-    struct = {"": plugin.Config, "consumer": plugin.ConsumerConfig, "metadata": plugin.Metadata}[schema_type]
+        raise BadArgument('query argument "schema_type" must be consumer or metadata')
+    if schema_type == "metadata":
+        return schemas.struct_schema(plugin.Metadata)
+    struct = plugin.ConsumerConfig if schema_type == "consumer" else plugin.Config
     if struct is None:
         raise SchemaNotFound
-    return struct_schema(struct)
+    return schemas.plugin_schema(struct)
 
 
 def all_plugins(plugins: Plugins) -> dict[str, dict[str, Any]]:
@@ -61,11 +63,11 @@ def _described(plugin: type[Plugin]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "version": plugin.version,
         "priority": plugin.priority,
-        "schema": struct_schema(plugin.Config),
-        "metadata_schema": struct_schema(plugin.Metadata),
+        "schema": schemas.plugin_schema(plugin.Config),
+        "metadata_schema": schemas.struct_schema(plugin.Metadata),
     }
     if plugin.ConsumerConfig is not None:
-        found["consumer_schema"] = struct_schema(plugin.ConsumerConfig)
+        found["consumer_schema"] = schemas.plugin_schema(plugin.ConsumerConfig)
     if plugin.is_auth:
         found["type"] = "auth"
     return found

@@ -54,7 +54,7 @@ def _use(entry: Entry, user: Place, used: Place) -> str | None:
         return None
     if any(str(document.get(name)) == used.id for name in names):
         return ""
-    if used.kind.name == "upstreams" and used.id in _upstream_ids(document.get("plugins")):
+    if used.kind.name == "upstreams" and used.id in list(_upstream_ids(document.get("plugins"))):
         return "plugin in "
     return None
 

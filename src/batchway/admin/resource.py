@@ -14,7 +14,6 @@ from batchway.admin.kinds import KINDS, Document, Kind, Place, with_defaults
 from batchway.admin.listing import Selection
 from batchway.admin.patch import check_depth, merge, replace_at
 from batchway.admin.references import (
-    ParentMissing,
     check_identities,
     check_references,
     check_unused,
@@ -46,8 +45,8 @@ class NotFound(Exception):
     """There is no such key."""
 
 
-def _no_holder(_plugin: str, _identity: str) -> None:
-    return None
+def no_holder(_plugin: str, _identity: str) -> None:
+    """Nobody holds anything."""
 
 
 class Resources:
@@ -57,7 +56,7 @@ class Resources:
         self,
         store: Store,
         applied: Callable[[int], Awaitable[None]],
-        find_holder: FindHolder = _no_holder,
+        find_holder: FindHolder = no_holder,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`find_holder` knows all that `applied` has returned for."""
@@ -171,9 +170,7 @@ class Resources:
         await self._applied(entry.mod_revision)
         return entry
 
-    async def _try_write(
-        self, place: Place, make: Make, access: Access, ttl_s: float | None
-    ) -> Entry:
+    async def _try_write(self, place: Place, make: Make, access: Access, ttl_s: float | None) -> Entry:
         key, kind = place.key, place.kind
         plugins, keyring = access.plugins.plugins, access.keyring
         for _ in range(_ATTEMPTS):

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from batchway.admin.kinds import KINDS, Kind
+from batchway.plugins.meta import Meta
 
 Schema = dict[str, Any]
 
@@ -19,6 +20,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _INTEGER_ID: Schema = {"type": "integer", "minimum": 1}
 _IDS = frozenset({"id"}.union(*(kind.references for kind in KINDS.values())))
+_LISTS_OF_DIFFERENT = frozenset({"uris", "hosts", "methods", "remote_addrs"})
 
 
 def _not_both(one: str, other: str) -> Schema:
@@ -41,7 +43,9 @@ _TOGETHER: Mapping[str, list[Schema]] = {
 def find_kind(name: str) -> Kind | None:
     """The kind by its name in paths, `routes`, or as APISIX calls its schemas, `route`."""
     plural = KINDS.get(name)
-    return plural or next((kind for kind in KINDS.values() if kind.singular.replace(" ", "_") == name), None)
+    return plural or next(
+        (kind for kind in KINDS.values() if kind.singular.replace(" ", "_") == name), None
+    )
 
 
 @cache
@@ -51,17 +55,39 @@ def kind_schema(name: str) -> Schema:
     if kind.struct is None:
         return {"$schema": DIALECT, "type": "object"}
     schema = struct_schema(kind.struct)
-    for id_ in _IDS & schema["properties"].keys():
-        schema["properties"][id_] = {"anyOf": [schema["properties"][id_], _INTEGER_ID]}
+    schema["properties"] = _with_integer_ids(schema["properties"])
     if name in _TOGETHER:
         schema["allOf"] = _TOGETHER[name]
     return schema
 
 
-@cache
+def _with_integer_ids(properties: Schema) -> Schema:
+    changed = {
+        name: {"anyOf": [schema, _INTEGER_ID]} for name, schema in properties.items() if name in _IDS
+    }
+    for name in _LISTS_OF_DIFFERENT & properties.keys():
+        changed[name] = properties[name] | {"uniqueItems": True}
+    if "upstream" in properties:
+        upstream = properties["upstream"]
+        changed["upstream"] = upstream | {"properties": _with_integer_ids(upstream["properties"])}
+    return properties | changed
+
+
+def plugin_schema(struct: type[Struct]) -> Schema:
+    """The schema of a plugin's config, which beside its own properties may have `_meta`."""
+    schema = struct_schema(struct)
+    if "properties" not in schema:
+        return schema
+    meta = {name: value for name, value in struct_schema(Meta).items() if name != "$schema"}
+    return schema | {"properties": schema["properties"] | {"_meta": meta}}
+
+
 def struct_schema(struct: type[Struct]) -> Schema:
     """The schema of what a Struct takes, without references to other places."""
-    (schema,), definitions = msgspec.json.schema_components([struct], ref_template="{name}")
+    try:
+        (schema,), definitions = msgspec.json.schema_components([struct], ref_template="{name}")
+    except TypeError:  # a stranger's plugin may have types that JSON Schema has no word for
+        return {"$schema": DIALECT, "type": "object"}
     return {"$schema": DIALECT} | _whole(schema, definitions)
 
 
@@ -71,7 +97,8 @@ def _whole(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
         rest = {name: value for name, value in schema.items() if name != "$ref"}
         return _whole(definitions[schema["$ref"]] | rest, definitions)
     whole = {name: _whole_value(name, value, definitions) for name, value in schema.items()}
-    if whole.get("default", 0) is None:  # what is left out is no null
+    default = whole.get("default", ...)
+    if default is None or (default == 0 and whole.get("minimum", 0) > 0):  # it stands for "none"
         del whole["default"]
     return _without_null(whole)
 
@@ -82,7 +109,9 @@ def _whole_value(name: str, value: Any, definitions: Mapping[str, Schema]) -> An
             return {key: _whole(inner, definitions) for key, inner in value.items()}
         case "pattern", str():
             return value.replace(r"\Z", "$")  # ECMA-262 has no \Z; and its $ is the end, no line's
-        case ("default" | "enum" | "required"), _:
+        case "default", dict():
+            return {key: inner for key, inner in value.items() if inner is not None}
+        case (("default" | "enum" | "required"), _):
             return value
         case _, dict():
             return _whole(value, definitions)

@@ -19,8 +19,8 @@ _ENCODED_SLASH = re.compile("%2[fF]")
 def normalise(path: str) -> str:
     """nginx's `$uri`: percent-decoded once, slashes merged, dot segments resolved.
 
-    Bytes that are no UTF-8 become lone surrogates. Raises MalformedPath where nginx answers 400: for `%` without
-    two digits, for `%00`, and for `..` that leads above the root.
+    Bytes that are no UTF-8 become lone surrogates. Raises MalformedPath where nginx answers 400: for `%`
+    without two digits, for `%00`, and for `..` that leads above the root.
     """
     if "%" not in path and "//" not in path and "/." not in path and "#" not in path:
         return path if path.isascii() else _text(path.encode("latin-1"))

@@ -174,7 +174,7 @@ class _Step(Generic[M]):
         """What a star ends, by the text before it in its segment."""
 
     def __bool__(self) -> bool:
-        return bool(self.literals or self.parameter or self.ends or self.rests)
+        return bool(self.literals or self.parameter is not None or self.ends or self.rests)
 
     def next(self, segment: str) -> "_Step[M]":
         """The step that a pattern's segment leads to."""

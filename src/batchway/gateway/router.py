@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from batchway.config.expression import Expression
-from batchway.config.settings import RouterKind
+from batchway.config.settings import RouterKind as RouterKind
 from batchway.gateway.places import Entry, Hosts, Matched, Paths, Pattern
 
 

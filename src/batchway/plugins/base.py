@@ -8,6 +8,7 @@ from msgspec import Struct
 from batchway.model import Request, Response
 from batchway.plugins.context import Consumer, Context, Credential
 
+
 class Empty(Struct, frozen=True, forbid_unknown_fields=True):
     """The config of a plugin that has nothing to set."""
 

@@ -14,6 +14,7 @@ from batchway.errors import InvalidResource
 from batchway.plugins.base import Empty, Gateway, Plugin, PublicApi
 from batchway.plugins.batch_requests import BatchRequests
 from batchway.plugins.key_auth import KeyAuth
+from batchway.plugins.limit_count import LimitCount
 from batchway.plugins.meta import NO_META, Conditional, Meta
 from batchway.plugins.public_api import PublicApiPlugin
 
@@ -25,6 +26,7 @@ PLUGINS: dict[str, type[Plugin]] = {
     for plugin in (
         BatchRequests,
         KeyAuth,
+        LimitCount,
         PublicApiPlugin,
     )
 }

@@ -126,3 +126,8 @@ def resolve(template: str, lookup: Lookup) -> str:
     if "$" not in template:
         return template
     return _REFERENCE.sub(lambda found: lookup(found[1] or found[2]) or "", template)
+
+
+def has_value(template: str, lookup: Lookup) -> bool:
+    """Whether any of the variables in `template` has a value."""
+    return any(lookup(one or other) is not None for one, other in _REFERENCE.findall(template))

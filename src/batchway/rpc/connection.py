@@ -74,10 +74,14 @@ class Connection:
                     self._reading.add_done_callback(lambda _: self.close())
             if finish is not None and self.is_open:
                 await finish()
+                await self._end_posting()
         finally:
             self.close()
-            if self._posting is not None:
-                await asyncio.gather(self._posting, return_exceptions=True)
+            await self._end_posting()
+
+    async def _end_posting(self) -> None:
+        if self._posting is not None:
+            await asyncio.gather(self._posting, return_exceptions=True)
 
     async def _read(self, bodies: AsyncIterable[Body], group: asyncio.TaskGroup) -> None:
         # Who sends more than may run at once is read no further: that is how it is held up.

@@ -84,6 +84,8 @@ class Newline:
             self._is_lost = False
             return []
         line = line.removesuffix(b"\r")
+        if len(line) > self._max_bytes:
+            return [RequestTooLarge()]
         return [line] if line.strip(_SPACE) else []
 
     @staticmethod

@@ -54,7 +54,7 @@ class Channel:
         return bool(self._unsent)
 
     def send(self, message: Message, sockets: Iterable[socket.socket] = ()) -> None:
-        """Say it, as far as that goes at once. Raises Closed; NotSayable, and then nothing is said.
+        """Say it, as far as that goes at once. Raises Closed.
 
         Of `sockets` the other end gets its own descriptors.
         """

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from batchway.config import Address
+from batchway.config import Address, Settings
 from batchway.errors import BatchwayError
 from batchway.server.protocol import Bounds, bounded
 
@@ -23,6 +23,12 @@ class ListenError(BatchwayError):
     """An address cannot be listened on."""
 
     code = "listen_error"
+
+
+def places(settings: Settings) -> list[tuple[str, Address]]:
+    """Each address to listen on, with what it is for."""
+    data = [("data", address) for address in settings.node_listen]
+    return [*data, ("admin", settings.admin_listen)] if settings.enable_admin else data
 
 
 def bind(address: Address) -> socket.socket:

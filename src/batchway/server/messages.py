@@ -4,22 +4,15 @@ A message is its length in four bytes, then msgpack. Both ends are the same prog
 is a fork of its supervisor: there are no versions to get along with.
 """
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+import pickle
+from typing import Self
 
 import msgspec
 from msgspec import Struct
 
 from batchway.config import Address, Settings
-from batchway.errors import BatchwayError
 
 _LENGTH_BYTES = 4
-
-
-class NotSayable(BatchwayError):
-    """A value that does not fit into a message."""
-
-    code = "not_sayable"
 
 
 # --- from a worker
@@ -80,10 +73,21 @@ class Settled(Struct, frozen=True, tag=True):
 
 
 class Reload(Struct, frozen=True, tag=True):
-    """Go on with these settings. The sockets of `fresh` come along, in this order."""
+    """Go on with other settings. The sockets of `fresh` come along, in this order."""
 
-    settings: Settings
+    pickled: bytes
+    """The settings: msgspec knows no IP networks, and who says this is who forked us."""
     fresh: tuple[Address, ...]
+
+    @classmethod
+    def to(cls, settings: Settings, fresh: tuple[Address, ...]) -> Self:
+        """Go on with these settings."""
+        return cls(pickle.dumps(settings), fresh)
+
+    def settings(self) -> Settings:
+        """Those to go on with."""
+        found: Settings = pickle.loads(self.pickled)  # noqa: S301 - see there
+        return found
 
 
 class Stop(Struct, frozen=True, tag=True):
@@ -99,28 +103,13 @@ FromSupervisor = Welcome | Written | Settled | Reload | Stop | Hurry
 Message = FromWorker | FromSupervisor
 
 
-def _encode_other(value: object) -> str:
-    if isinstance(value, IPv4Network | IPv6Network):
-        return str(value)
-    message = f"a {type(value).__name__} cannot be said"
-    raise NotImplementedError(message)
-
-
-def _decode_other(kind: type, value: Any) -> object:
-    return ip_network(value)
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_other)
-_decoder = msgspec.msgpack.Decoder(Message, dec_hook=_decode_other)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:
-    """The message as it stands on the wire. Raises NotSayable."""
-    try:
-        body = _encoder.encode(message)
-    except (NotImplementedError, OverflowError, ValueError, TypeError) as error:
-        text = f"the settings cannot be given to the workers: {error}"
-        raise NotSayable(text) from error
+    """The message as it stands on the wire."""
+    body = _encoder.encode(message)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
 

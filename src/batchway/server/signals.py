@@ -48,7 +48,7 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let none come in here; in a child, none but those that it handles itself by then."""
+        """Let none come in here; a child that is forked in here lets them come by `forget`."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             yield
@@ -64,6 +64,7 @@ class Signals:
         signal.set_wakeup_fd(-1)
         self._restore(dict.fromkeys(HANDLED, signal.SIG_DFL))
         self._restore(dict.fromkeys((signal.SIGINT, signal.SIGHUP), signal.SIG_IGN))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         self.close()
 
     @staticmethod
@@ -77,7 +78,7 @@ class Signals:
             os.close(descriptor)
 
 
-def names(status: int) -> str:
+def how_it_ended(status: int) -> str:
     """How a process with this wait status has ended, for people."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:

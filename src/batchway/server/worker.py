@@ -59,6 +59,7 @@ class _Worker:
         self._is_hurried = False
         self._ready = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         # A service manager may send it to all processes, and so twice to us: it never means to hurry.
@@ -92,6 +93,9 @@ class _Worker:
         self._ready.set()
         self._line.say(Ready())
         await self._stop.wait()
+        if self._reloading is not None:
+            self._reloading.cancel()
+            await asyncio.wait((self._reloading,))
         if self._is_hurried:
             self._runtime.hurry()
         await self._runtime.stop()
@@ -127,9 +131,10 @@ class _Worker:
         match order:
             case Written(revision):
                 self._spawn(self._catch_up(revision))
-            case Reload(settings, fresh):
+            case Reload(fresh=fresh):
                 self._sockets = dict(zip(fresh, self._job.channel.take_sockets(len(fresh)), strict=True))
-                self._spawn(self._reload(settings))
+                if not self._stop.is_set():
+                    self._reloading = self._spawn(self._reload(order.settings()))
             case Stop():
                 self._stop.set()
             case Hurry():
@@ -142,10 +147,11 @@ class _Worker:
             log.error("the supervisor is gone: draining")
             self._stop.set()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _catch_up(self, revision: int) -> None:
         await self._runtime.catch_up(revision)

@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from batchway.upstream.spec import Evidence
-from batchway.upstream.target import Counter, Standing, Status, Target
+from batchway.upstream.target import Counter, Status, Target
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,9 @@ class Health:
         was_up = standing.up
         standing.status = status
         if standing.up != was_up:
-            log.warning("upstream node is " + ("up" if standing.up else "down"), node=target.name)
+            log.warning(
+                "upstream node is up again" if standing.up else "upstream node is down", node=target.name
+            )
             self.on_change()
 
 

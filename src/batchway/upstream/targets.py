@@ -84,14 +84,11 @@ class Targets:
 
     def _update(self) -> None:
         """Make the targets what the last answers say."""
-        known = {
-            (index, ip): self._target(
-                index, node, ip, node.weight / len(ips) if len(ips) > 1 else node.weight
-            )
-            for index, node in enumerate(self._nodes)
-            if (ips := self._addresses(index, node.host))
-            for ip in ips
-        }
+        known: dict[tuple[int, str], Target] = {}
+        for index, node in enumerate(self._nodes):
+            ips = self._addresses(index, node.host)
+            weight = node.weight / len(ips) if len(ips) > 1 else node.weight
+            known |= {(index, ip): self._target(index, node, ip, weight) for ip in ips}
         self.until = min(map(self._until, self._names), default=_NEVER)
         current = tuple(known.values())
         if current == self.current:

@@ -54,14 +54,23 @@ def settle(calls: Sequence[PendingCall], said: Said) -> ClientError | None:
     What is returned concerns all of them: there is no answer to speak of.
     """
     try:
-        answers = _read(said.body or b"")
-        if said.refusal is not None and not _answers_any(answers, calls):
-            raise _refused(said.refusal, answers)
+        answers = _answers(calls, said)
     except ClientError as error:
         fail_all(calls, error)
         return error
     _match(calls, answers)
     return None
+
+
+def _answers(calls: Sequence[PendingCall], said: Said) -> list["_Answer"]:
+    """The answers to the calls. Raises HttpError, BadAnswer if there are none to speak of."""
+    try:
+        answers = _read(said.body or b"")
+    except BadAnswer as error:
+        raise said.refusal or error from None
+    if said.refusal is not None and not _answers_any(answers, calls):
+        raise _refused(said.refusal, answers)
+    return answers
 
 
 def fail_all(calls: Sequence[PendingCall], error: ClientError) -> None:

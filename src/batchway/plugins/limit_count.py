@@ -1,0 +1,182 @@
+"""`limit-count`: so many requests in a window of time, by consumer, address or any other variable.
+
+Source: apisix/plugins/limit-count.lua and limit-count/init.lua.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from batchway.errors import BatchwayError
+from batchway.model import REASONS, Response, json_response
+from batchway.plugins.base import Gateway, Plugin
+from batchway.plugins.context import Context
+from batchway.plugins.variables import has_value, resolve
+
+Amount = Annotated[int, Meta(gt=0)] | str
+"""A number, or a template of variables that gives one for each request."""
+_REJECTED = 503
+_ITEM_REJECTED = 429
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several limits; `key` is a template."""
+
+    count: Amount
+    time_window: Amount
+    key: str
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`count` requests in `time_window` seconds, for each value of `key`; or several such `rules`."""
+
+    count: Amount | None = None
+    time_window: Amount | None = None
+    rules: tuple[Rule, ...] = ()
+    key: str = "remote_addr"
+    key_type: Literal["var", "var_combination", "constant"] = "var"
+    group: str | None = None
+    """Whatever names the same group counts together."""
+    rejected_code: Annotated[int, Meta(ge=200, le=599)] | None = None
+    """None: 429 for an item of a batch, and APISIX's 503 for any other request."""
+    rejected_msg: Annotated[str, Meta(min_length=1)] | None = None
+    policy: Literal["local"] = "local"
+    """Counted by all workers of this machine together."""
+    allow_degradation: bool = False
+    """Whether requests go on that cannot be counted, for want of a number in `count`."""
+    show_limit_quota_header: bool = True
+
+    def __post_init__(self) -> None:
+        if bool(self.rules) == (self.count is not None and self.time_window is not None):
+            message = 'either "count" and "time_window" or "rules" is expected'
+            raise ValueError(message)
+        keys = [rule.key for rule in self.rules]
+        if len(set(keys)) != len(keys):
+            message = '"rules" names a key twice'
+            raise ValueError(message)
+
+
+class Metadata(Struct, frozen=True, forbid_unknown_fields=True):
+    """The names of the headers that tell a client what is left."""
+
+    limit_header: str = "X-RateLimit-Limit"
+    remaining_header: str = "X-RateLimit-Remaining"
+    reset_header: str = "X-RateLimit-Reset"
+
+
+class Quota(Struct, frozen=True):
+    """What a client is told."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+class CountImpossible(BatchwayError):
+    """The limit's numbers could not be made out for this request."""
+
+    status = 500
+    code = "count_impossible"
+
+    def __init__(self) -> None:
+        super().__init__("failed to limit count")
+
+
+class LimitCount(Plugin):
+    """Counts in windows that begin with the first request."""
+
+    name = "limit-count"
+    priority = 1002
+    counts = True
+    Config: ClassVar[type[Struct]] = Config
+    Metadata: ClassVar[type[Struct]] = Metadata
+
+    def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
+        super().__init__(config, gateway, owner)
+        self._version = blake2b(msgspec.json.encode(config), digest_size=6).hexdigest()
+        # Where the quota waits for the response: no variable has such a name.
+        self._told = f"{self.name} {owner}"
+
+    async def count(self, context: Context) -> Response | None:
+        """A refusal once the limit is reached; what is refused is not counted."""
+        limits = list(self._limits(context))
+        if not limits:
+            if self.config.allow_degradation:
+                return None
+            raise CountImpossible
+        for count, window_s, key in limits:
+            take = self.gateway.counters.take
+            remaining, reset_s = take(key, 1, count, window_s, time.monotonic())
+            context.values[self._told] = quota = Quota(count, max(remaining, 0), reset_s)
+            if remaining < 0:
+                return self._refusal(context, quota)
+        return None
+
+    async def filter_response(self, context: Context, response: Response) -> Response:
+        """The response with what is left of the limit."""
+        quota = context.values.get(self._told)
+        if quota is not None and self.config.show_limit_quota_header:
+            told = self.gateway.metadata(self.name)
+            for name, value in (
+                (told.limit_header, quota.limit),
+                (told.remaining_header, quota.remaining),
+                (told.reset_header, math.ceil(quota.reset_s)),
+            ):
+                response.headers.append((name.encode("latin-1", "replace"), b"%d" % value))
+        return response
+
+    def _refusal(self, context: Context, quota: Quota) -> Response:
+        config = self.config
+        is_item = context.original.batch is not None
+        status = config.rejected_code or (_ITEM_REJECTED if is_item else _REJECTED)
+        message = config.rejected_msg or REASONS.get(status, "rejected")
+        response = json_response(status, {"error_msg": message})
+        response.headers.append((b"Retry-After", b"%d" % max(1, math.ceil(quota.reset_s))))
+        return response
+
+    # --- what is counted
+
+    def _limits(self, context: Context) -> Iterator[tuple[int, float, str]]:
+        """Count, seconds and key of each limit whose values can be made out."""
+        config = self.config
+        lookup = context.var
+        for rule in config.rules:
+            count, window = _number(rule.count, context), _number(rule.time_window, context)
+            if count and window and has_value(rule.key, lookup):
+                yield count, window, self._full_key(resolve(rule.key, lookup))
+        if not config.rules:
+            count, window = _number(config.count, context), _number(config.time_window, context)
+            if count and window:
+                yield count, window, self._full_key(self._value(context))
+
+    def _value(self, context: Context) -> str:
+        config = self.config
+        found: str | None
+        match config.key_type:
+            case "constant":
+                found = config.key
+            case "var_combination":
+                found = resolve(config.key, context.var) if has_value(config.key, context.var) else None
+            case "var":
+                found = context.var(config.key)
+        return found if found is not None else context.original.origin.client
+
+    def _full_key(self, value: str) -> str:
+        """A change elsewhere in the route leaves its counts alone; one of the config begins anew."""
+        if self.config.group is not None:
+            return f"group {self.config.group}:{value}"
+        return f"{self.owner}:{self._version}:{value}"
+
+
+def _number(amount: Amount | None, context: Context) -> int | None:
+    if amount is None or isinstance(amount, int):
+        return amount
+    try:
+        return int(float(resolve(amount, context.var)))
+    except (ValueError, OverflowError):
+        return None
