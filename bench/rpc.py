@@ -1,17 +1,12 @@
 """JSON-RPC in process, bytes in to bytes out: batchway beside other servers and a hand-written loop.
 
-    python bench/rpc.py [--calls 100] [--rounds 30] [--json]
-
 All run in turns in the same process, each with the same method: two integers in, their sum out. The time of
 each is the best of its rounds, as what else the machine does can only add to it.
 """
 
-import argparse
 import asyncio
 import json
 import logging
-import platform
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -23,12 +18,16 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from pjrpc.server import AsyncDispatcher, MethodRegistry
 
 from batchway.rpc import Procedure, RpcApp, method
+from bench.errors import BenchError
 
 Server = Callable[[bytes], Awaitable[Any]]
 
-HAND_WRITTEN, PELIX = "msgspec by hand", "jsonrpclib-pelix"
-TARGETS = {HAND_WRITTEN: 1.5, PELIX: 0.5}
-"""What batchway's time may be of that of another."""
+OWN, HAND_WRITTEN = "batchway", "msgspec by hand"
+MOST_OF_HAND_WRITTEN = 1.5
+"""What batchway's time may be of that of the loop."""
+MOST_OF_FASTEST_PEER = 0.5
+CALLS = 100
+"""In a batch."""
 BATCHES_A_ROUND = 20
 
 
@@ -138,9 +137,9 @@ def pelix(_: int) -> Server:
 
 
 SERVERS = {
-    "batchway": batchway,
+    OWN: batchway,
     HAND_WRITTEN: hand_written,
-    PELIX: pelix,
+    "jsonrpclib-pelix": pelix,
     "json-rpc": json_rpc,
     "pjrpc": pjrpc,
 }
@@ -156,49 +155,49 @@ def batch(calls: int) -> bytes:
     ).encode()
 
 
-async def measure(calls: int, rounds: int) -> dict[str, float]:
-    """Microseconds that each server takes for one call."""
-    body = batch(calls)
-    servers = {name: make(calls) for name, make in SERVERS.items()}
+def measure(rounds: int) -> dict[str, float]:
+    """Microseconds that each server takes for one call. Raises BenchError."""
+    logging.disable()
+    try:
+        return asyncio.run(_measure(rounds))
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+async def _measure(rounds: int) -> dict[str, float]:
+    body = batch(CALLS)
+    servers = {name: make(CALLS) for name, make in SERVERS.items()}
     best = dict.fromkeys(servers, float("inf"))
     for name, serve in servers.items():
         results = [answer["result"] for answer in json.loads(await serve(body))]
-        if results != [number + 1 for number in range(calls)]:
+        if results != [number + 1 for number in range(CALLS)]:
             message = f"{name} answers something else"
-            raise SystemExit(message)
+            raise BenchError(message)
     for _ in range(rounds):
         for name, serve in servers.items():
-            start = time.perf_counter()
-            for _ in range(BATCHES_A_ROUND):
-                await serve(body)
-            took_us = (time.perf_counter() - start) * 1e6 / BATCHES_A_ROUND / calls
-            best[name] = min(best[name], took_us)
+            best[name] = min(best[name], await _time_us(serve, body))
     return best
 
 
-def main() -> int:
-    """Measure and print; 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description="JSON-RPC in process")
-    parser.add_argument("--calls", type=int, default=100, help="in a batch")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    logging.disable()
-    found = asyncio.run(measure(options.calls, options.rounds))
-    own = found["batchway"]
-    missed = [name for name, most in TARGETS.items() if own > most * found[name]]
-    if options.json:
-        print(json.dumps({"python": platform.python_version(), "us_per_call": found, "missed": missed}))
-        return bool(missed)
-    print(f"Python {platform.python_version()}, batches of {options.calls}, best of {options.rounds}\n")
-    print(f"{'':18} {'us/call':>8} {'to batchway':>12}  target")
-    for name, took in found.items():
-        target = ""
-        if name in TARGETS:
-            target = f"batchway <= {TARGETS[name]:g} x this: {'MISSED' if name in missed else 'met'}"
-        print(f"{name:18} {took:8.2f} {took / own:11.2f}x  {target}")
-    return bool(missed)
+async def _time_us(serve: Server, body: bytes) -> float:
+    start = time.perf_counter()
+    for _ in range(BATCHES_A_ROUND):
+        await serve(body)
+    return (time.perf_counter() - start) * 1e6 / BATCHES_A_ROUND / CALLS
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def rows(found: dict[str, float]) -> list[dict[str, Any]]:
+    """One for each server: its time, the ratio of it to batchway's, the target if there is one."""
+    own = found[OWN]
+    fastest_peer = min(found.keys() - {OWN, HAND_WRITTEN}, key=found.__getitem__)
+    targets = {HAND_WRITTEN: MOST_OF_HAND_WRITTEN, fastest_peer: MOST_OF_FASTEST_PEER}
+    return [
+        {
+            "server": name,
+            "us_per_call": took_us,
+            "to_batchway": took_us / own,
+            "target": f"batchway <= {targets[name]:g} x" if name in targets else None,
+            "met": own <= targets[name] * took_us if name in targets else None,
+        }
+        for name, took_us in found.items()
+    ]

@@ -1,4 +1,4 @@
-"""`make bench` and `make bench-memory`: run, print a table or JSON, say which targets are met."""
+"""`make bench` and `make bench-memory`: run, print tables or JSON, say which targets are met."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import memory, peers, speed
+from bench import memory, peers, rpc, speed
 from bench.errors import BenchError
 
 PEERS = {"batchway", "naive"}
@@ -40,21 +40,37 @@ def main() -> int:
         return 130
 
 
-def run_speed(bed: peers.Bed, options: argparse.Namespace) -> int:
+def run_all(bed: peers.Bed, options: argparse.Namespace) -> int:
+    """Measure the speed of all there is."""
+    return run_speed(bed, options, with_http=True, with_rpc=True)
+
+
+def run_http(bed: peers.Bed, options: argparse.Namespace) -> int:
+    """Measure the gateway beside its peers."""
+    return run_speed(bed, options, with_http=True)
+
+
+def run_rpc(bed: peers.Bed, options: argparse.Namespace) -> int:
+    """Measure JSON-RPC in process beside its peers."""
+    return run_speed(bed, options, with_rpc=True)
+
+
+def run_speed(
+    bed: peers.Bed, options: argparse.Namespace, *, with_http: bool = False, with_rpc: bool = False
+) -> int:
     """Measure speed and print it."""
-    found = speed.measure(bed, options.peers, options.rounds, options.seconds)
-    rows = [_speed_row(measurement, nginx=found[0]) for measurement in found]
+    document: dict[str, Any] = {"machine": _machine()}
+    if with_http:
+        found = speed.measure(bed, options.peers, options.rounds, options.seconds)
+        document["results"] = [_speed_row(measurement, nginx=found[0]) for measurement in found]
+        if not options.json:
+            _print_speed(document["results"], options)
+    if with_rpc:
+        document["rpc"] = rpc.rows(rpc.measure(options.rpc_rounds))
+        if not options.json:
+            _print_rpc(document["rpc"], options)
     if options.json:
-        print(json.dumps({"machine": _machine(), "results": rows}, indent=2))
-        return 0
-    print(f"{_machine_line()}\nmedian of {options.rounds} rounds of {options.seconds:g} s\n")
-    _print_table(rows)
-    print(LEGEND)
-    if rows[0]["cpu_share"] < BUSY:
-        print(
-            "\nnginx could not use its whole core: the load, or another process on this machine, "
-            "held it back, and the ratios look better than they are (by cpu, they do not)"
-        )
+        print(json.dumps(document, indent=2))
     return 0
 
 
@@ -80,14 +96,15 @@ def run_memory(bed: peers.Bed, options: argparse.Namespace) -> int:
     return 0 if flat else 1
 
 
-RUNS = {"speed": run_speed, "memory": run_memory}
+RUNS = {"all": run_all, "http": run_http, "rpc": run_rpc, "memory": run_memory}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=RUNS, default="speed")
+    parser.add_argument("what", nargs="?", choices=RUNS, default="all")
     parser.add_argument("--seconds", type=float, default=5, help="how long each round measures")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rpc-rounds", type=int, default=30, help="the best of them counts")
     parser.add_argument("--items", type=_many_items, default=1_000_000, help="for memory")
     parser.add_argument("--peers", type=_peers, default=PEERS, help="batchway,naive or one of them")
     parser.add_argument("--json", action="store_true")
@@ -137,6 +154,27 @@ def _speed_row(measurement: speed.Measurement, nginx: speed.Measurement) -> dict
         "target": f"ratio >= {measurement.target:g}",
         "met": row["ratio"] >= measurement.target,
     }
+
+
+def _print_speed(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    print(f"{_machine_line()}\nmedian of {options.rounds} rounds of {options.seconds:g} s\n")
+    _print_table(rows)
+    print(LEGEND)
+    if rows[0]["cpu_share"] < BUSY:
+        print(
+            "\nnginx could not use its whole core: the load, or another process on this machine, "
+            "held it back, and the ratios look better than they are (by cpu, they do not)"
+        )
+
+
+def _print_rpc(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    print(f"\nJSON-RPC in process, batches of {rpc.CALLS}, best of {options.rpc_rounds} rounds\n")
+    print(f"{'':18} {'us/call':>8} {'to batchway':>12}  target")
+    for row in rows:
+        verdict = {None: "", True: "met", False: "MISSED"}[row["met"]]
+        ratio = f"{row['to_batchway']:.2f} x"
+        line = f"{row['server']:18} {row['us_per_call']:8.2f} {ratio:>12}  {row['target'] or ''} {verdict}"
+        print(line.rstrip())
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

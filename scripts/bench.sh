@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: bench.sh [speed|memory] [OPTION]...   (--help names the options)
+# Usage: bench.sh [all|http|rpc|memory] [OPTION]...   (--help names the options)
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

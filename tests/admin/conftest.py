@@ -42,7 +42,7 @@ class KeyAuth(Plugin):
 
     name = "key"
     priority = 2500
-    type = "auth"
+    is_auth = True
     ConsumerConfig = KeyConfig
     identity = "key"
     secrets = ("key",)

@@ -25,7 +25,7 @@ def test_a_trailing_slash_makes_no_difference(call: Client, path: str) -> None:
     assert call("GET", path).status == 200
 
 
-@pytest.mark.parametrize("name", ["services", "consumers", "route", "Routes", "x%00", ""])
+@pytest.mark.parametrize("name", ["credentials", "route", "Routes", "x%00", ""])
 def test_an_unknown_kind_is_named(call: Client, name: str) -> None:
     answer = call("GET", f"/{name}")
 
@@ -42,8 +42,9 @@ def test_nothing_is_outside_the_admin_prefix(call: Client, target: str) -> None:
     ("method", "path", "allow"),
     [
         ("OPTIONS", "/routes", "GET, HEAD, POST, PUT, PATCH, DELETE"),
-        ("POST", "/plugin_metadata", "GET, HEAD, PUT, PATCH, DELETE"),
-        ("POST", "/routes/1", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("OPTIONS", "/consumers/jack", "GET, HEAD, PUT, DELETE"),
+        ("TRACE", "/consumers/jack/credentials/1", "GET, HEAD, PUT, DELETE"),
+        ("GET", "/consumers/jack/plugins", ""),
         ("TRACE", "/routes/1", "GET, HEAD, PUT, PATCH, DELETE"),
         ("GET", "/routes/1/uri", "PATCH"),
         ("PUT", "/routes/1/uri", "PATCH"),
@@ -57,6 +58,58 @@ def test_a_method_without_meaning_says_what_is_allowed(
     assert answer.status == 405
     assert answer.headers["allow"] == allow
     assert "method not allowed" in answer.json()["error_msg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "singular", "allow"),
+    [
+        ("POST", "/plugin_configs", "plugin config", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST", "/consumer_groups/1", "consumer group", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST", "/global_rules", "global rule", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST", "/plugin_metadata", "plugin metadata", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST", "/consumers", "consumer", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/consumers/jack", "consumer", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/consumers/jack/plugins/key", "consumer", ""),
+        ("POST", "/consumers/jack/credentials", "credential", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/consumers/jack/credentials/1", "credential", "GET, HEAD, PUT, DELETE"),
+    ],
+)
+def test_a_method_that_a_kind_has_not_is_refused_by_name(
+    call: Client, method: str, path: str, singular: str, allow: str
+) -> None:
+    answer = call(method, path, {"plugins": {}})
+
+    assert answer.status == 405
+    assert answer.json() == {"error_msg": f"not supported `{method}` method for {singular}"}
+    assert answer.headers["allow"] == allow
+
+
+@pytest.mark.parametrize("kind", ["routes", "services", "upstreams"])
+def test_post_takes_no_id(call: Client, kind: str) -> None:
+    answer = call("POST", f"/{kind}/1", {"plugins": {}})
+    expected = {"error_msg": f"wrong {kind[:-1]} id, do not need it"}
+    assert (answer.status, answer.json()) == (400, expected)
+
+
+@pytest.mark.parametrize("name", ["protos", "ssls", "stream_routes", "secrets"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+def test_what_only_apisix_has_is_refused_by_name(call: Client, name: str, method: str) -> None:
+    for path in (f"/{name}", f"/{name}/1", f"/{name}/vault/1"):
+        answer = call(method, path, {})
+        assert answer.status == 404
+        assert answer.json()["error_msg"].startswith(f"{name} are not supported by batchway: ")
+
+
+def test_head_of_the_api_itself_asks_for_no_key(call: Client) -> None:
+    call.key = None
+    assert call("HEAD", "").status == 200
+    call.address = ("203.0.113.9", 1)
+    assert call("HEAD", "").status == 403
+
+
+def test_refusals_tell_the_api_version_too(call: Client) -> None:
+    assert call("PUT", "/routes/1", {}).headers["x-api-version"] == "v3"
+    assert call("GET", "/routes/1").headers["x-api-version"] == "v3"
 
 
 def test_health_is_only_read(call: Client) -> None:
@@ -106,12 +159,11 @@ def test_a_write_needs_an_id(call: Client, method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "target"),
     [
-        ("GET", "/routes?name=x"),
-        ("GET", "/routes?label=x"),
-        ("GET", "/routes?uri=x"),
         ("GET", "/routes/1?page=1"),
-        ("PUT", "/routes/1?ttl=60"),
+        ("GET", "/routes/1?name=x"),
+        ("GET", "/routes?force=true"),
         ("PUT", "/routes/1?force=true"),
+        ("DELETE", "/routes/1?ttl=60"),
         ("GET", "/routes?x"),
     ],
 )

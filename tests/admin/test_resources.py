@@ -19,7 +19,13 @@ from .conftest import Applied, Clock
 NODES = {"127.0.0.1:1980": 1}
 ROUTE = {"uri": "/a", "upstream": {"nodes": NODES}}
 UPSTREAM = {"nodes": NODES}
-STORED_UPSTREAM = {"nodes": NODES, "type": "roundrobin", "scheme": "http", "pass_host": "pass"}
+STORED_UPSTREAM = {
+    "nodes": NODES,
+    "type": "roundrobin",
+    "hash_on": "vars",
+    "scheme": "http",
+    "pass_host": "pass",
+}
 NOT_FOUND = (404, {"message": "Key not found"})
 
 
@@ -269,7 +275,7 @@ def test_patch_replaces_what_is_at_a_path(
         ("methods/9", "invalid sub-path"),
         ("methods/x", "invalid sub-path"),
         ("id", "wrong route id"),
-        ("vars", 'property "vars" is not supported'),
+        ("script", 'property "script" is not supported'),
         ("hosts/0", 'property "hosts": expected array'),
     ],
 )
@@ -500,13 +506,17 @@ def test_a_data_plane_that_is_not_reached_is_an_error(app: AdminApp, call: Clien
     ("path", "document", "message"),
     [
         ("/routes/1", {}, 'exactly one of "uri" and "uris" is expected'),
-        ("/routes/1", {"uri": "/a"}, 'one of "upstream", "upstream_id" and "plugins" is required'),
-        ("/routes/1", ROUTE | {"vars": []}, 'property "vars" is not supported by batchway'),
+        (
+            "/routes/1",
+            {"uri": "/a"},
+            'one of "upstream", "upstream_id", "service_id" and "plugins" is required',
+        ),
+        ("/routes/1", ROUTE | {"script": ""}, 'property "script" is not supported by batchway'),
         ("/routes/1", ROUTE | {"vrs": []}, 'unknown property "vrs"'),
         ("/routes/1", ROUTE | {"create_time": "x"}, 'property "create_time": expected int'),
         ("/routes/1", {"uri": "/a", "upstream": {}}, 'property "upstream.nodes" is required'),
         ("/upstreams/1", {}, 'property "nodes" is required'),
-        ("/upstreams/1", UPSTREAM | {"type": "chash"}, '"chash" is not supported by batchway'),
+        ("/upstreams/1", UPSTREAM | {"scheme": "grpc"}, '"grpc" is not supported by batchway'),
         ("/upstreams/1", UPSTREAM | {"uri": "/a"}, 'unknown property "uri"'),
     ],
 )

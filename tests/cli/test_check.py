@@ -109,13 +109,13 @@ def test_directory_as_config_is_exit_2(run: Run, tmp_path: Path) -> None:
 
 
 def test_warnings_do_no_harm(run: Run, config: Path) -> None:
-    config.write_text(KEY + "apisix: {enable_control: true}\nplugins: [batch-requests, limit-count]\n")
+    config.write_text(KEY + "apisix: {enable_control: true}\nplugins: [batch-requests, no-such-plugin]\n")
     result = run("check")
     assert result.exit_code == 0
     warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 2
     assert "apisix.enable_control" in warnings[0]
-    assert "limit-count" in warnings[1]
+    assert "no-such-plugin" in warnings[1]
 
 
 def test_variables_are_replaced(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_each_problem_is_one_line_and_exit_1(run: Run, config: Path, fill: Fill)
         {
             "/plugin_metadata/batch-requests": {"max_body_size": 0},
             "/routes/1": ROUTE,
-            "/routes/5": ROUTE | {"id": "5", "vars": []},
+            "/routes/5": ROUTE | {"id": "5", "script": ""},
             "/upstreams/u": UPSTREAM,
             "/upstreams/v": UPSTREAM | {"nodes": "x\x1b[2J"},
         }
@@ -141,7 +141,7 @@ def test_each_problem_is_one_line_and_exit_1(run: Run, config: Path, fill: Fill)
     assert (result.exit_code, result.stderr) == (1, "")
     lines = result.stdout.splitlines()
     assert lines[0].startswith('plugin_metadata/batch-requests: property "max_body_size": expected')
-    assert lines[1] == 'routes/5: property "vars" is not supported by batchway'
+    assert lines[1] == 'routes/5: property "script" is not supported by batchway'
     assert lines[2].startswith('upstreams/v: property "nodes": expected')
     assert lines[3] == "3 problems in 5 stored resources (data/batchway.db)"
     assert "\x1b" not in result.stdout
@@ -253,7 +253,7 @@ def findings(documents: dict[str, Any], enabled: list[str] | None = None) -> lis
         ("/routes/1", {}, 'exactly one of "uri" and "uris" is expected'),
         ("/routes/1", {"uri": "a", "plugins": {}}, 'uri "a" must begin with "/"'),
         ("/routes/1", {"uri": "/a", "plugins": {}, "nonsense": 1}, 'unknown property "nonsense"'),
-        ("/routes/1", {"uri": "/a", "plugins": {"limit-count": {}}}, "unknown plugin [limit-count]"),
+        ("/routes/1", {"uri": "/a", "plugins": {"no-such-plugin": {}}}, "unknown plugin [no-such-plugin]"),
         ("/routes/1", {"uri": "/a", "plugins": {"public-api": {"x": 1}}}, 'unknown property "x"'),
         (
             "/routes/1",
@@ -264,10 +264,17 @@ def findings(documents: dict[str, Any], enabled: list[str] | None = None) -> lis
         ("/routes/a b", {"uri": "/a", "plugins": {}}, "invalid route id"),
         ("/routes/a/b", {"uri": "/a", "plugins": {}}, "invalid route id"),
         ("/routes/", {"uri": "/a", "plugins": {}}, "invalid route id"),
-        ("/upstreams/u", {"nodes": {}, "type": "chash"}, '"chash" is not supported by batchway'),
-        ("/plugin_metadata/limit-count", {}, "unknown plugin [limit-count]"),
+        ("/upstreams/u", {"nodes": {}, "scheme": "grpc"}, '"grpc" is not supported by batchway'),
+        ("/consumers/jack", {"username": "jack", "x": 1}, 'unknown property "x"'),
+        (
+            "/consumers/jack/credentials/1",
+            {"plugins": {"key-auth": {"key": "k"}}},
+            'there is no consumer "jack"',
+        ),
+        ("/consumers/jack/secrets/1", {}, "invalid consumer id"),
+        ("/plugin_metadata/no-such-plugin", {}, "unknown plugin [no-such-plugin]"),
         ("/plugin_metadata/batch-requests", {"max": 1}, 'unknown property "max"'),
-        ("/services/1", {}, "no kind of resource that batchway has: expected routes, upstreams"),
+        ("/ssls/1", {}, "no kind of resource that batchway has: expected upstreams, services, "),
     ],
 )
 def test_wrong_entry_is_told(key: str, document: object, says: str) -> None:
@@ -277,9 +284,9 @@ def test_wrong_entry_is_told(key: str, document: object, says: str) -> None:
 
 
 def test_problems_of_the_document_and_of_its_references_are_both_told() -> None:
-    texts = [text for _, text, _ in findings({"/routes/1": {"uri": "/a", "upstream_id": "u", "vars": []}})]
+    texts = [text for _, text, _ in findings({"/routes/1": {"uri": "/a", "upstream_id": "u", "script": ""}})]
     assert texts == [
-        'property "vars" is not supported by batchway',
+        'property "script" is not supported by batchway',
         'property "upstream_id": there is no upstream "u"',
     ]
 

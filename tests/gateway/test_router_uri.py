@@ -81,7 +81,7 @@ def test_hosts(kind: str, hosts: str, host: str, matches: bool) -> None:
     assert (first(router, "/aa/bb", host) == "1") is matches
 
 
-PATHS = {  # lua-resty-radixtree, t/sanity.t and t/path.t
+PATHS: dict[tuple[str, ...], dict[str, str | None]] = {  # lua-resty-radixtree, t/sanity.t and t/path.t
     ("/", "/*", "/aa", "/aa*"): {"/aa/bb": "/aa*", "/aa": "/aa", "/xx": "/*", "/": "/"},
     ("/aa*",): {"/aa/bb": "/aa*", "/aa": "/aa*", "/": None},
     ("/aa*", "/bb*"): {"/": None, "/aa/": "/aa*", "/bb": "/bb*"},

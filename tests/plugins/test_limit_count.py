@@ -182,7 +182,7 @@ def test_rules_and_numbers_from_variables() -> None:
             put(gateway, "/routes/1", {"uri": "/*", "plugins": {"limit-count": {"rules": rules}}})
             user, most = ("user", "a"), ("most", "2")
             # without an upstream 503 is what is let through: the message tells
-            headers = ([user, most], [user, most], [most], [most], [])
+            headers: tuple[list[tuple[str, str]], ...] = ([user, most], [user, most], [most], [most], [])
             answers = [document(await get(gateway, headers=one)) for one in headers]
             messages = [answer["error_msg"] for answer in answers]
             through, refused = "the route has no upstream", "Service Unavailable"

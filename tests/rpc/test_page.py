@@ -194,7 +194,7 @@ def test_page_needs_nothing_from_elsewhere() -> None:
     page = get(RpcApp(), BROWSER).body.decode()
     assert NAMESPACE in page
     assert not re.search(r"(https?:)?//\w+\.", page.replace(NAMESPACE, ""))
-    assert not re.search(r"\b(src|srcset|action)=|@import|url\(|\bimport\b", page)
+    assert not re.search(r"\b(src|srcset|action)=|@import|\burl\(|\bimport\b", page)
     assert re.findall(r'<link [^>]*href="([^"]{5})', page) == ["data:"]
 
 

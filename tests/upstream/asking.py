@@ -60,24 +60,34 @@ class Client(Struct):
 
     pools: Pools
 
-    def upstream(self, nodes: Mapping[str, int] | Sequence[int], **properties: Any) -> UpstreamClient:
+    def upstream(
+        self,
+        nodes: Mapping[str, int] | Sequence[int] | Sequence[Mapping[str, Any]],
+        previous: UpstreamClient | None = None,
+        **properties: Any,
+    ) -> UpstreamClient:
         """A client of the upstream resource with these nodes, or ports of 127.0.0.1."""
         if not isinstance(nodes, Mapping):
-            nodes = {f"127.0.0.1:{port}": 1 for port in nodes}
-        return UpstreamClient(
-            decode_upstream({"nodes": dict(nodes), **properties}), self.pools, Terms(max_header_bytes=4096)
-        )
+            nodes = [_node(node) for node in nodes]
+        document = {"nodes": nodes, **properties}
+        terms = Terms(max_header_bytes=4096)
+        return UpstreamClient(decode_upstream(document), self.pools, terms, previous=previous)
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, *, ca_file: Path | None = None) -> AsyncIterator[Self]:
+    async def running(cls, *, ca_file: Path | None = None, nameserver: str = "") -> AsyncIterator[Self]:
         """A client that must have nothing open any more when it is closed."""
-        client = cls(Pools(Resolver(), ca_file=str(ca_file) if ca_file else None))
+        resolver = Resolver(nameservers=[nameserver], timeout_s=0.5) if nameserver else Resolver()
+        client = cls(Pools(resolver, ca_file=str(ca_file) if ca_file else None))
         try:
             yield client
         finally:
             await client.pools.close()
         await until(lambda: not client.pools.open_connections(), "all connections are closed")
+
+
+def _node(node: int | Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"host": "127.0.0.1", "port": node, "weight": 1} if isinstance(node, int) else node
 
 
 async def read(response: Response) -> bytes | None:

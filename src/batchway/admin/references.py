@@ -38,15 +38,15 @@ async def check_unused(store: Store, place: Place) -> None:
         if wanted not in entry.value:  # an id is never escaped: no need to decode
             continue
         user = locate(entry.key)
-        how = user and _use(entry, user, place)
-        if user and how:
-            user_text = f"{user.kind.singular} [{user.id}]"
-            msg = f"can not delete this {place.kind.singular}, {how}{user_text} is still using it now"
+        how = None if user is None else _use(entry, user, place)
+        if user is not None and how is not None:
+            by = f"{how}{user.kind.singular} [{user.id}]"
+            msg = f"can not delete this {place.kind.singular}, {by} is still using it now"
             raise InvalidResource(msg)
 
 
 def _use(entry: Entry, user: Place, used: Place) -> str | None:
-    """How `user` uses `used`: itself (""), or by a plugin."""
+    """How `user` uses `used`: itself (""), or a plugin in it does; None if not at all."""
     names = [name for name, target in user.kind.references.items() if target == used.kind.name]
     try:
         document = msgspec.json.decode(entry.value, type=dict)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from batchway.admin.kinds import Document, Kind
+import msgspec
+
+from batchway.admin.kinds import Document, Kind, locate
 from batchway.config.data_encryption import PREFIX, Keyring, NotOurs
 from batchway.errors import InvalidResource
 from batchway.plugins import Plugin
@@ -45,6 +47,18 @@ def unseal_what_can_be(document: Document, kind: Kind, plugins: Plugins, keyring
             return text
 
     return _changed(document, kind, plugins, open_)
+
+
+def read(key: str, value: bytes, plugins: Plugins, keyring: Keyring) -> object:
+    """What stands at a key of the store, parsed and plain.
+
+    Raises InvalidResource like `unseal`, and what msgspec and Python raise for what is no JSON.
+    """
+    document = msgspec.json.decode(value)
+    place = locate(key) if MARK in value else None
+    return (
+        unseal(document, place.kind, plugins, keyring) if place and isinstance(document, dict) else document
+    )
 
 
 def _changed(document: Document, kind: Kind, plugins: Plugins, change: Change) -> Document:

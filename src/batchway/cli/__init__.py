@@ -4,8 +4,9 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from msgspec import Struct
@@ -30,21 +31,24 @@ class Entry(Struct, frozen=True):
 
 COMMANDS = {
     "check": Entry("batchway.cli.check", "Validate the config file and the stored resources."),
+    "rpc": Entry("batchway.cli.rpc", "Run, call and begin JSON-RPC services."),
     "send": Entry("batchway.cli.send", "Post a batch file and show what became of its items."),
     "serve": Entry("batchway.cli.serve", "Run the gateway and its Admin API."),
 }
 
 
 class Commands(click.Group):
-    """The commands in `COMMANDS`. The help of the group imports none of them."""
+    """The commands in `entries`. The help of the group imports none of them."""
+
+    entries: ClassVar[Mapping[str, Entry]] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
-        return list(COMMANDS)
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; None if there is none of that name."""
-        entry = COMMANDS.get(cmd_name)
+        entry = self.entries.get(cmd_name)
         if entry is None:
             return None
         command: click.Command = getattr(import_module(entry.module), cmd_name)
@@ -53,7 +57,7 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for the help."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. What goes wrong on purpose is one line on stderr and an exit code."""

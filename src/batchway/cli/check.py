@@ -9,6 +9,7 @@ import click
 from batchway.cli.printable import printable
 from batchway.cli.stored import Finding, examine
 from batchway.config import Settings, load
+from batchway.config.data_encryption import Keyring, read_keyring
 from batchway.errors import ConfigError
 from batchway.plugins import PLUGINS, Registry
 from batchway.server.runtime import make_registry
@@ -38,7 +39,8 @@ def check(ctx: click.Context, path: Path) -> None:
       2  the config file is wrong
     """
     settings, registry = _settings(path, os.environ)
-    problems = _check_store(Path(settings.store.path), registry)
+    store = Path(settings.store.path)
+    problems = _check_store(store, registry, read_keyring(settings.data_encryption, store))
     if problems:
         ctx.exit(1)
 
@@ -59,14 +61,14 @@ def _settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, Registr
     return loaded.settings, registry
 
 
-def _check_store(path: Path, registry: Registry) -> int:
+def _check_store(path: Path, registry: Registry, keyring: Keyring) -> int:
     """How many problems there are in the store, once they have been printed. Raises StoreError."""
     listing = snapshot(path)
     if listing is None:
         _say(f"note: {path}: no store yet: `batchway serve` will make it")
         _say("no problems")
         return 0
-    findings = list(examine(listing.entries, registry))
+    findings = list(examine(listing.entries, registry, keyring))
     for finding in findings:
         _say(_line(finding))
     problems = sum(not finding.is_warning for finding in findings)

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import click
 import structlog
-import uvloop
 
 from batchway.cli import logs
 from batchway.config import Settings, ensure_admin_key, load
 from batchway.errors import ConfigError
 from batchway.plugins import PLUGINS
-from batchway.server import make_registry
-from batchway.server import serve as run
+from batchway.server import make_registry, run
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +33,7 @@ def serve(path: Path) -> None:
     SIGTERM and SIGINT drain: running batches finish, then it exits with 0; a second signal cuts that
     short. SIGHUP reads the configuration again without dropping a request.
     """
-    settings = _settings(path)
-    uvloop.run(run(settings, lambda: _settings(path)))
+    run(_settings(path), lambda: _settings(path), lambda settings: logs.configure(settings.log))
 
 
 def _settings(path: Path) -> Settings:

@@ -154,6 +154,8 @@ class Dialect:
             return self.malformed(entry)
         if entries.is_deeper(call.params, max_depth):
             return self.malformed(entry, f"params are nested deeper than {max_depth}")
+        if not _has_more_members(bytes(entry), [call]):
+            return self.accept([call])[0]
         repeated = entries.repeated_members(entry)
         if repeated:
             return self.malformed(NULL_ID if "id" in repeated else entry, "a member occurs twice")

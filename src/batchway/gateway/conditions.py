@@ -2,6 +2,7 @@
 
 from batchway.config import expression
 from batchway.config.expression import Expression
+from batchway.config.operators import networks, within
 from batchway.config.resources import Route
 
 Conditions = Expression
@@ -24,5 +25,5 @@ def conditions(route: Route) -> Conditions | None:
 
 
 def _client_within(addresses: tuple[str, ...]) -> Conditions:
-    test = expression.within(expression.networks(addresses, "remote_addrs"))
+    test = within(networks(addresses, "remote_addrs"))
     return lambda lookup: test(lookup("remote_addr"))

@@ -212,6 +212,10 @@ class Gateway:
         """The plugin's metadata, or its defaults."""
         return self._metadata.get(name) or self.registry.default_metadata(name)
 
+    def attributes(self, name: str) -> Struct:
+        """The plugin's `plugin_attr`, or its defaults."""
+        return self.registry.attributes(name)
+
     def public_api(self, method: str, uri: str) -> Handler | None:
         """The handler that an enabled plugin offers under that method and URI."""
         api = self._apis.get(uri)

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from batchway.config.expression import Expression
 from batchway.config.settings import RouterKind as RouterKind
-from batchway.gateway.places import Entry, Hosts, Matched, Paths, Pattern
+from batchway.gateway.by_path import Paths
+from batchway.gateway.places import Entry, Hosts, Matched, Pattern
 
 
 class Match(Protocol):

@@ -37,6 +37,9 @@ class Gateway(Protocol):
     def metadata(self, name: str) -> Any:
         """The plugin's `plugin_metadata`, an instance of its Metadata."""
 
+    def attributes(self, name: str) -> Any:
+        """The plugin's `plugin_attr`, an instance of its Attributes."""
+
     def public_api(self, method: str, uri: str) -> "Handler | None":
         """The handler that some plugin offers under that method and URI."""
 

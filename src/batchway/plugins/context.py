@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchway.model import Request
+from batchway.model import Origin, Request
 from batchway.plugins.variables import request_variable
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ class Context:
     def change(self, **changes: Any) -> None:
         """Send on another request: fields of Request by name."""
         self.request = replace(self.request, **changes)
+
+    def set_origin(self, origin: Origin) -> None:
+        """Say where the request really came from, to all that comes after."""
+        self.original = replace(self.original, origin=origin)
+        self.request = replace(self.request, origin=origin)
 
     def set_header(self, name: str, value: str) -> None:
         """Send this header in place of any of its name."""

@@ -11,12 +11,22 @@ from msgspec import Struct
 
 from batchway.config.resources import decode
 from batchway.errors import InvalidResource
-from batchway.plugins.base import Empty, Gateway, Plugin, PublicApi
+from batchway.plugins.base import Gateway, Plugin, PublicApi
 from batchway.plugins.batch_requests import BatchRequests
+from batchway.plugins.consumer_restriction import ConsumerRestriction
+from batchway.plugins.cors import Cors
+from batchway.plugins.fault_injection import FaultInjection
+from batchway.plugins.ip_restriction import IpRestriction
 from batchway.plugins.key_auth import KeyAuth
 from batchway.plugins.limit_count import LimitCount
 from batchway.plugins.meta import NO_META, Conditional, Meta
+from batchway.plugins.mocking import Mocking
+from batchway.plugins.proxy_rewrite import ProxyRewrite
 from batchway.plugins.public_api import PublicApiPlugin
+from batchway.plugins.real_ip import RealIp
+from batchway.plugins.redirect import Redirect
+from batchway.plugins.request_id import RequestId
+from batchway.plugins.response_rewrite import ResponseRewrite
 
 ENTRY_POINTS = "batchway.plugins"
 """Where packages of third parties name their plugins."""
@@ -26,6 +36,16 @@ PLUGINS: dict[str, type[Plugin]] = {
     for plugin in (
         BatchRequests,
         KeyAuth,
+        ResponseRewrite,
+        RealIp,
+        ProxyRewrite,
+        Cors,
+        RequestId,
+        Redirect,
+        Mocking,
+        IpRestriction,
+        FaultInjection,
+        ConsumerRestriction,
         LimitCount,
         PublicApiPlugin,
     )
@@ -149,13 +169,9 @@ class Registry:
             for api in plugin.public_apis(gateway, self._attributes[name])
         ]
 
-    def attributes(self, name: str) -> Any:
-        """The plugin's `plugin_attr`, if it is enabled; else the defaults."""
-        return self._attributes.get(name) or self._known_attributes(name)
-
-    def _known_attributes(self, name: str) -> Struct:
-        plugin = all_plugins().get(name)
-        return msgspec.convert({}, Empty if plugin is None else plugin.Attributes)
+    def attributes(self, name: str) -> Struct:
+        """The `plugin_attr` of an enabled plugin, or its defaults."""
+        return self._attributes[name]
 
     def auth_plugins(self) -> Iterator[type[Plugin]]:
         """Those that know consumers."""

@@ -1,19 +1,24 @@
 """A worker's end of the line to its supervisor, on the worker's event loop."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
-from batchway.errors import StoreError
+from batchway.errors import ConfigError, StoreError
 from batchway.server.channel import Channel, Closed
 from batchway.server.messages import (
     Applied,
     FromSupervisor,
     FromWorker,
     Joining,
+    PleaseReload,
+    ReloadDone,
     Settled,
     Welcome,
     Wrote,
 )
+
+_GONE = "the supervisor is gone"
 
 
 class Line:
@@ -31,6 +36,8 @@ class Line:
         self._loop = asyncio.get_running_loop()
         self._welcome: asyncio.Future[int] = self._loop.create_future()
         self._unsettled: dict[int, asyncio.Future[None]] = {}
+        self._reloads: dict[int, asyncio.Future[str | None]] = {}
+        self._numbers = itertools.count()
         self._is_open = False
 
     def open(self) -> None:
@@ -45,8 +52,10 @@ class Line:
         self._is_open = False
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
-        for future in self._unsettled.values():
-            future.cancel()
+        for settled in self._unsettled.values():
+            settled.cancel()
+        for reload in self._reloads.values():
+            reload.cancel()
 
     # --- the other workers
 
@@ -72,6 +81,18 @@ class Line:
             await settled
         finally:
             self._unsettled.pop(revision, None)
+
+    async def reload(self) -> None:
+        """Have all workers read the configuration again. Raises ConfigError if it cannot be used."""
+        request = next(self._numbers)
+        done = self._reloads[request] = self._loop.create_future()
+        self.say(PleaseReload(request))
+        try:
+            error = await done if self._is_open else _GONE
+        finally:
+            del self._reloads[request]
+        if error is not None:
+            raise ConfigError(error)
 
     # --- the line
 
@@ -112,6 +133,10 @@ class Line:
                 settled = self._unsettled.get(revision)
                 if settled is not None and not settled.done():
                     settled.set_result(None)
+            case ReloadDone(request, error):
+                done = self._reloads.get(request)
+                if done is not None and not done.done():
+                    done.set_result(error)
             case _:
                 self._obey(message)  # type: ignore[arg-type] # the supervisor says nothing else
 
@@ -120,11 +145,13 @@ class Line:
         if not self._is_open:
             return
         if not self._welcome.done():
-            self._welcome.set_exception(StoreError("the supervisor is gone"))
+            self._welcome.set_exception(StoreError(_GONE))
             self._welcome.exception()  # perhaps nobody waits for it
         for future in self._unsettled.values():
             if not future.done():
                 future.set_result(None)
-        self._unsettled.clear()
+        for reload in self._reloads.values():
+            if not reload.done():
+                reload.set_result(_GONE)
         self.close()
         self._on_lost()

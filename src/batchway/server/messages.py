@@ -51,6 +51,13 @@ class Reloaded(Struct, frozen=True, tag=True):
     error: str | None
 
 
+class PleaseReload(Struct, frozen=True, tag=True):
+    """Somebody has asked the worker that all read the configuration again."""
+
+    request: int
+    """Tells the answer from others to the same worker."""
+
+
 # --- from the supervisor
 
 
@@ -90,6 +97,13 @@ class Reload(Struct, frozen=True, tag=True):
         return found
 
 
+class ReloadDone(Struct, frozen=True, tag=True):
+    """The answer to PleaseReload: None if it went well."""
+
+    request: int
+    error: str | None
+
+
 class Stop(Struct, frozen=True, tag=True):
     """Drain, then end."""
 
@@ -98,8 +112,8 @@ class Hurry(Struct, frozen=True, tag=True):
     """Cut the draining short."""
 
 
-FromWorker = Joining | Ready | Failed | Wrote | Applied | Reloaded
-FromSupervisor = Welcome | Written | Settled | Reload | Stop | Hurry
+FromWorker = Joining | Ready | Failed | Wrote | Applied | Reloaded | PleaseReload
+FromSupervisor = Welcome | Written | Settled | Reload | ReloadDone | Stop | Hurry
 Message = FromWorker | FromSupervisor
 
 

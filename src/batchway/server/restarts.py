@@ -21,6 +21,11 @@ class Restarts:
         self._due[worker] = now + delay
         return delay
 
+    def left(self, worker: int, now: float) -> None:
+        """Note that it has ended in good order: it is due again at once."""
+        self._delays_s.pop(worker, None)
+        self._due[worker] = now
+
     def take_due(self, now: float) -> list[int]:
         """Workers to be started now."""
         due = sorted(worker for worker, at in self._due.items() if at <= now)

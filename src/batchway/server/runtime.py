@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from socket import socket
 from typing import Protocol
@@ -15,6 +15,7 @@ from batchway import __version__
 from batchway.admin.access import Access
 from batchway.admin.app import AdminApp
 from batchway.config import Address, Settings
+from batchway.config.data_encryption import load_keyring
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
 from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust
 from batchway.plugins import Registry
@@ -76,7 +77,16 @@ async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: runtime.hurry() if stop.is_set() else stop.set())
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    reloading = loop.create_task(_reload_when(again, runtime, reload))
+    one_at_a_time = asyncio.Lock()
+
+    async def reload_now() -> None:
+        async with one_at_a_time:
+            settings = await asyncio.to_thread(reload)
+            await runtime.reload(without_restart(settings, runtime.settings))
+        log.info("configuration reloaded")
+
+    runtime.reload_by(reload_now)
+    reloading = loop.create_task(_reload_when(again, reload_now))
     try:
         await stop.wait()
         log.info("draining", grace_s=runtime.settings.limits.shutdown_grace_s)
@@ -86,17 +96,14 @@ async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> 
         log.info("stopped")
 
 
-async def _reload_when(again: asyncio.Event, runtime: "Runtime", reload: Callable[[], Settings]) -> None:
+async def _reload_when(again: asyncio.Event, reload_now: Callable[[], Awaitable[None]]) -> None:
     while True:
         await again.wait()
         again.clear()
         try:
-            settings = await asyncio.to_thread(reload)
-            await runtime.reload(without_restart(settings, runtime.settings))
+            await reload_now()
         except BatchwayError as error:
             log.error("configuration not reloaded", error=error.message)
-        else:
-            log.info("configuration reloaded")
 
 
 class Peers(Protocol):
@@ -146,10 +153,15 @@ class Runtime:
         self._peers = peers or Alone()
         self._bounds = Bounds(settings.limits)
         self._pools = Pools(_resolver(settings), ca_file=settings.ssl_trusted_certificate)
-        self._gateway = Gateway(registry, self._pools, _terms(settings), _forwarding(settings))
+        self._gateway = Gateway(
+            registry, self._pools, _terms(settings), _forwarding(settings), counters=counters
+        )
         self._app = GatewayApp(self._gateway.handle, _trust(settings))
-        self._sync = Sync(store, self._gateway)
-        self._admin = AdminApp(store, access=_access(settings, registry), applied=self._applied)
+        access = _access(settings, registry)
+        self._sync = Sync(store, self._gateway, access.keyring)
+        self._admin = AdminApp(
+            store, access=access, applied=self._applied, find_holder=self._find_holder
+        )
         self._listeners: dict[Address, Listener] = {}
         self._admin_listener: Listener | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -193,6 +205,14 @@ class Runtime:
         finally:
             others.cancel()
 
+    def _find_holder(self, plugin: str, identity: str) -> str | None:
+        credential = self._gateway.credential(plugin, identity)
+        return None if credential is None else credential.consumer.username
+
+    def reload_by(self, reload: Callable[[], Awaitable[None]]) -> None:
+        """What reads the configuration again when the Admin API is asked to. Raises BatchwayError."""
+        self._admin.reload = reload
+
     async def catch_up(self, revision: int) -> None:
         """Return once what another worker has written holds here."""
         self._store.wake()
@@ -205,13 +225,15 @@ class Runtime:
     async def reload(self, settings: Settings) -> None:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
         registry = make_registry(settings)
+        access = _access(settings, registry)
         fresh = await self._bind_new(settings)
         self.settings = settings
         self._bounds.limits = settings.limits
         self._gateway.use(registry, _forwarding(settings), _terms(settings))
         self._expose(settings)
         self._app.trust = _trust(settings)
-        self._admin.access = _access(settings, registry)
+        self._admin.access = access
+        self._sync.keyring = access.keyring
         await self._sync.load()
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
@@ -342,4 +364,5 @@ def _trust(settings: Settings) -> Trust:
 
 
 def _access(settings: Settings, registry: Registry) -> Access:
-    return Access(settings.admin_keys, settings.allow_admin, registry)
+    keyring = load_keyring(settings.data_encryption, Path(settings.store.path))
+    return Access(settings.admin_keys, settings.allow_admin, registry, keyring)

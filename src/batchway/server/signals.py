@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Self
@@ -78,6 +78,9 @@ class Signals:
             os.close(descriptor)
 
 
+WELL = "exit code 0"
+
+
 def how_it_ended(status: int) -> str:
     """How a process with this wait status has ended, for people."""
     code = os.waitstatus_to_exitcode(status)
@@ -86,10 +89,3 @@ def how_it_ended(status: int) -> str:
     with suppress(ValueError):
         return f"killed by {signal.Signals(-code).name}"
     return f"killed by signal {-code}"
-
-
-def kill_all(pids: Iterable[int]) -> None:
-    """kill -9 for children of ours that were not waited for yet."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,8 @@ import asyncio
 import msgspec
 import structlog
 
+from batchway.admin import sealing
+from batchway.config.data_encryption import Keyring
 from batchway.errors import InvalidResource, StoreError
 from batchway.gateway import Gateway, apply
 from batchway.store.base import Compacted, Entry, Event, Store
@@ -19,9 +21,10 @@ _AT_ONCE = 100
 class Sync:
     """Applies what is in the store to a gateway, in the store's order."""
 
-    def __init__(self, store: Store, gateway: Gateway) -> None:
+    def __init__(self, store: Store, gateway: Gateway, keyring: Keyring | None = None) -> None:
         self._store = store
         self._gateway = gateway
+        self.keyring = keyring or Keyring()
         #: the revision of each key that the gateway has
         self._known: dict[str, int] = {}
         #: and of what was deleted while a load is under way
@@ -108,7 +111,9 @@ class Sync:
     def _put(self, entry: Entry) -> None:
         self._known[entry.key] = entry.mod_revision
         try:
-            if not apply.put(self._gateway, entry.key, msgspec.json.decode(entry.value)):
+            plugins = self._gateway.registry.plugins
+            document = sealing.read(entry.key, entry.value, plugins, self.keyring)
+            if not apply.put(self._gateway, entry.key, document):
                 log.warning("unknown resource in the store", key=entry.key)
         except (InvalidResource, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             # Serving half of what it says, say without its authentication, would be worse.

@@ -86,6 +86,7 @@ class _Worker:
                 peers=self._line,
                 counters=self._job.counters,
             )
+            self._runtime.reload_by(self._line.reload)
             if not await self._start():
                 return 0
         except BatchwayError as error:

@@ -1,6 +1,7 @@
 """Bodies to an endpoint and back, over HTTP/1.1: connections kept alive, tries where trying is safe."""
 
 import asyncio
+import os
 import random
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -143,8 +144,8 @@ class Sender:
         if isinstance(error, ReplyTooLarge):
             return self._too_large()
         said = error.message.replace("upstream node", "server").replace("upstream", "server")
-        if isinstance(error.__cause__, OSError) and error.__cause__.strerror:
-            said += f": {error.__cause__.strerror}"
+        if isinstance(error.__cause__, OSError) and (error.__cause__.errno or 0) > 0:
+            said += f": {os.strerror(error.__cause__.errno or 0)}"
         kind: type[ClientError] = ConnectionBroken
         if not _was_sent(error):
             kind = Unreachable

@@ -1,0 +1,66 @@
+"""`consumer-restriction`: which consumers are served. Source: apisix/plugins/consumer-restriction.lua."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, Struct
+
+from batchway.config.resources.common import Method
+from batchway.model import Response, json_response
+from batchway.plugins.base import Plugin
+from batchway.plugins.context import Context
+
+Names = Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class Allowed(Struct, frozen=True, forbid_unknown_fields=True):
+    """The methods that one of them may use."""
+
+    user: str
+    methods: tuple[Method, ...] = ()
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """Names that alone are served, or that are not; or the methods each may use."""
+
+    type: Literal["consumer_name", "consumer_group_id", "service_id", "route_id"] = "consumer_name"
+    """What the names are of."""
+    whitelist: Names | None = None
+    blacklist: Names | None = None
+    allowed_by_methods: Annotated[tuple[Allowed, ...], Meta(min_length=1)] | None = None
+    rejected_code: Annotated[int, Meta(ge=200, le=599)] = 403
+    rejected_msg: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.whitelist is None and self.blacklist is None and self.allowed_by_methods is None:
+            message = 'one of "whitelist", "blacklist" and "allowed_by_methods" is required'
+            raise ValueError(message)
+
+
+class ConsumerRestriction(Plugin):
+    """Refuses consumers."""
+
+    name = "consumer-restriction"
+    priority = 2400
+    Config: ClassVar[type[Struct]] = Config
+
+    async def access(self, context: Context) -> Response | None:
+        """A refusal, unless whoever asks is one of those that may."""
+        config = self.config
+        name = context.var(config.type)
+        if name is None:
+            message = f"The request is rejected, please check the {config.type} for this request"
+            return json_response(401, {"message": message})
+        if self._may(name, context.original.method):
+            return None
+        message = config.rejected_msg or f"The {config.type} is forbidden."
+        return json_response(config.rejected_code, {"message": message})
+
+    def _may(self, name: str, method: str) -> bool:
+        config = self.config
+        if name in (config.blacklist or ()):
+            return False
+        if config.whitelist is not None and name in config.whitelist:
+            return True
+        if config.allowed_by_methods is None:
+            return config.whitelist is None
+        return any(one.user == name and method in one.methods for one in config.allowed_by_methods)

@@ -1,0 +1,33 @@
+"""Names and values that plugins' configs have in common, and what may stand in a header."""
+
+import re
+from typing import Annotated
+
+from msgspec import Meta
+
+from batchway.model import HOP_BY_HOP
+
+HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", max_length=256)]
+"""RFC 9110, section 5.1."""
+
+_NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def check_headers(names: object, what: str) -> None:
+    """Raises ValueError if a name is one that batchway alone writes: those of framing and connections."""
+    for name in names if isinstance(names, dict | list | tuple) else ():
+        if name.lower().encode("latin-1", "replace") in HOP_BY_HOP or name.lower().startswith("proxy-"):
+            message = f'{what}: the header "{name}" is written by batchway alone'
+            raise ValueError(message)
+
+
+def check_value(value: str, what: str) -> None:
+    """Raises ValueError if `value` cannot stand in a header."""
+    if _NOT_IN_VALUE.search(value) or not value.isascii():
+        message = f"{what}: no value of a header: expected printable ASCII"
+        raise ValueError(message)
+
+
+def clean_value(value: str) -> bytes:
+    """`value`, which came from a request, without what would end the header."""
+    return _NOT_IN_VALUE.sub("", value).encode("latin-1", "replace")

@@ -1,0 +1,84 @@
+"""`real-ip`: whose request it is, where a proxy in front of us knows.
+
+Source: apisix/plugins/real-ip.lua.
+"""
+
+from ipaddress import ip_address
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from batchway.config.expression import networks, within
+from batchway.model import Response
+from batchway.plugins.base import Gateway, Plugin
+from batchway.plugins.context import Context
+
+_FORWARDED = "http_x_forwarded_for"
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """`source`: the variable that has the address, such as `http_x_real_ip` or `arg_client`."""
+
+    source: Annotated[str, Meta(min_length=1)]
+    trusted_addresses: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    """Peers whose word is taken; None: anybody's."""
+    recursive: bool = False
+    """In `X-Forwarded-For`, pass over addresses that are themselves trusted."""
+
+    def __post_init__(self) -> None:
+        networks(list(self.trusted_addresses or ()), "trusted_addresses")
+
+
+class RealIp(Plugin):
+    """Makes the address that the source tells the client's, for all that comes after."""
+
+    name = "real-ip"
+    priority = 23000
+    Config: ClassVar[type[Struct]] = Config
+
+    def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
+        super().__init__(config, gateway, owner)
+        trusted = config.trusted_addresses
+        self._is_trusted = None if trusted is None else within(networks(list(trusted), "list"))
+
+    async def rewrite(self, context: Context) -> Response | None:
+        """Set the client's address, if there is one to set."""
+        peer = context.original.origin.client
+        if self._is_trusted is not None and not self._is_trusted(peer):
+            return None
+        address = self._address(context)
+        if address is not None:
+            context.set_origin(replace(context.original.origin, client=address))
+        return None
+
+    def _address(self, context: Context) -> str | None:
+        told = context.var(self.config.source)
+        if told is None:
+            return None
+        if self.config.source != _FORWARDED:
+            return _bare(told)
+        chain = [_bare(one) for one in told.split(",")]
+        if not self.config.recursive or self._is_trusted is None:
+            return chain[-1]
+        last = None
+        for address in reversed(chain):  # what stands further left, only those further right vouch for
+            if address is None:
+                break
+            last = address
+            if not self._is_trusted(address):
+                break
+        return last
+
+
+def _bare(text: str) -> str | None:
+    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; None if there is none."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
