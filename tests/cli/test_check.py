@@ -284,7 +284,9 @@ def test_wrong_entry_is_told(key: str, document: object, says: str) -> None:
 
 
 def test_problems_of_the_document_and_of_its_references_are_both_told() -> None:
-    texts = [text for _, text, _ in findings({"/routes/1": {"uri": "/a", "upstream_id": "u", "script": ""}})]
+    texts = [
+        text for _, text, _ in findings({"/routes/1": {"uri": "/a", "upstream_id": "u", "script": ""}})
+    ]
     assert texts == [
         'property "script" is not supported by batchway',
         'property "upstream_id": there is no upstream "u"',

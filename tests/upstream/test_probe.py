@@ -108,6 +108,7 @@ def test_request_of_a_probe(runner: asyncio.Runner) -> None:
                 "req_headers": ["User-Agent: checker", "X-Probe: 1"],
             }
             upstream = client.upstream([one.port, other.port], checks=checks(active))
+            await settle()
             await pass_time(1)
             await until(lambda: one.requests and other.requests)
             received = one.requests[0]
@@ -130,6 +131,7 @@ def test_host_of_a_probe_is_the_nodes(runner: asyncio.Runner) -> None:
                 {f"localhost:{one.port}": 1, f"127.0.0.1:{other.port}": 1}, checks=checks()
             )
             await until(lambda: len(nodes(upstream)) == 2)
+            await settle()
             await pass_time(1)
             await until(lambda: one.requests and other.requests)
             assert one.requests[0].host == b"localhost:%d" % one.port
@@ -175,6 +177,7 @@ def test_probe_that_takes_too_long(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with Server(say_nothing) as slow, Server() as good, Client.running() as client:
             upstream = client.upstream([slow.port, good.port], checks=checks({"timeout": 3}))
+            await settle()
             await pass_time(1)
             await until(lambda: slow.peers and good.peers)
             await settle()
@@ -315,6 +318,7 @@ def test_concurrency(runner: asyncio.Runner) -> None:
             addresses |= {f"localhost:{server.port}": 1}
             upstream = client.upstream(addresses, checks=checks({"concurrency": 1, "timeout": 3}))
             await until(lambda: len(nodes(upstream)) == 2)
+            await settle()
             await pass_time(1)
             await until(lambda: server.open == 1)
             await settle(100)

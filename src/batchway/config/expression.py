@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from batchway.config.operators import OPERATORS, error, shown
+from batchway.config.operators import networks as networks
+from batchway.config.operators import within as within
 from batchway.config.pattern import compile_pattern
 
 Lookup = Callable[[str], str | None]

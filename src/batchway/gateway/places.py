@@ -1,4 +1,4 @@
-"""Where a router keeps routes: behind a host, behind a path, behind the parameters of a path.
+"""Where a router keeps routes: their paths taken apart, and lists of them behind a host or for all hosts.
 
 Everything here is changed in place, entry by entry, and what has become empty is dropped.
 """

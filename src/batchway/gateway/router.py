@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from batchway.config.expression import Expression
 from batchway.config.settings import RouterKind as RouterKind
-from batchway.gateway.by_path import Paths
+from batchway.gateway.path_index import Paths
 from batchway.gateway.places import Entry, Hosts, Matched, Pattern
 
 

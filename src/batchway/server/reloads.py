@@ -42,7 +42,7 @@ class Reloads:
     def begin(self, workers: Iterable[int], now: float) -> None:
         """These have been told to go on with new settings."""
         self._pending = set(workers)
-        self.until = now + RELOAD_S
+        self.until = now + RELOAD_S if self._pending else None
 
     def done(self, worker: int) -> bool:
         """A worker has gone on, or is no more; whether it was the last that the reload waited for."""

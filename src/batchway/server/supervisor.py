@@ -299,6 +299,8 @@ class Supervisor:
         self._sockets |= fresh
         for place in gone:
             self._sockets.pop(place).close()
+        if not self._crew:  # all of them are about to be started again
+            log.info("configuration reloaded")
 
     def _reloaded(self, number: int) -> None:
         """A worker has the new settings, or is no more; its replacement begins with them."""

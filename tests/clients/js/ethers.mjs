@@ -1,6 +1,6 @@
-// ethers, which gathers calls into batches by itself.
+// ethers over HTTP, where it gathers calls into batches by itself, and over WebSocket.
 import assert from 'node:assert/strict'
-import { JsonRpcProvider } from 'ethers'
+import { JsonRpcProvider, WebSocketProvider } from 'ethers'
 
 const rich = '0x1111111111111111111111111111111111111111'
 const poor = '0x2222222222222222222222222222222222222222'
@@ -30,3 +30,10 @@ assert.equal(balance.value, '0xde0b6b3a7640000')
 assert.equal(refused.reason.error.code, -32001)
 await assert.rejects(provider.send('eth_none', []), /method .*eth_none|Method not found/)
 provider.destroy()
+
+// Over WebSocket, where it has no batches.
+const socket = new WebSocketProvider(process.argv[2].replace('http', 'ws'))
+assert.equal((await socket.getNetwork()).chainId, 4242n)
+assert.deepEqual(await Promise.all([socket.getBalance(rich), socket.getBlockNumber()]), [10n ** 18n, 7])
+await assert.rejects(socket.send('eth_none', []), /method .*eth_none|Method not found/)
+await socket.destroy()

@@ -1,6 +1,6 @@
-// viem over HTTP, its calls gathered into batches.
+// viem over HTTP, its calls gathered into batches, and over WebSocket.
 import assert from 'node:assert/strict'
-import { createPublicClient, defineChain, http } from 'viem'
+import { createPublicClient, defineChain, http, webSocket } from 'viem'
 
 const url = process.argv[2]
 const rich = '0x1111111111111111111111111111111111111111'
@@ -38,3 +38,14 @@ assert.equal(refused.reason.walk((error) => error.code !== undefined).code, -320
 assert.equal(sent, 3)
 
 await assert.rejects(client.request({ method: 'eth_none' }), { name: 'MethodNotFoundRpcError' })
+
+// Over WebSocket, where it has no batches.
+const socket = createPublicClient({ chain, transport: webSocket(url.replace('http', 'ws'), { retryCount: 0 }) })
+assert.equal(await socket.getChainId(), 4242)
+assert.deepEqual(
+  await Promise.all([socket.getBalance({ address: rich }), socket.getBalance({ address: poor })]),
+  [10n ** 18n, 0n],
+)
+await assert.rejects(socket.request({ method: 'eth_none' }), { name: 'MethodNotFoundRpcError' })
+const { close } = await socket.transport.getRpcClient()
+close()

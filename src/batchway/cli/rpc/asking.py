@@ -1,4 +1,4 @@
-"""What `rpc call` and `rpc batch` share: the options of a request, and what a person is told of a failure."""
+"""What `rpc call` and `rpc batch` share: options of a request, and what a person is told of a failure."""
 
 import json
 import math

@@ -1,5 +1,6 @@
 """`batchway rpc batch`: a file of calls, sent as one batch, and what became of each."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def batch(
 
 
 def _match(calls: CallFile, body: bytes | None) -> tuple[list[PendingCall], ClientError | None]:
-    pending = [
-        PendingCall(call.method, call.id and key_of(call.id), b"", Raw, Hooks(), Reply())
-        for call in calls.calls
-    ]
+    pending = []
+    for call in calls.calls:
+        key = None if call.id is None else key_of(call.id)
+        pending.append(PendingCall(call.method, key, b"", Raw, Hooks(), Reply()))
     return pending, settle(pending, Said(body))
 
 
@@ -82,6 +83,6 @@ def _name(file: str) -> str:
 
 def _read(file: str) -> bytes:
     try:
-        return click.get_binary_stream("stdin").read() if file == "-" else Path(file).read_bytes()
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise BadFile(f"{file}: cannot be read: {error.strerror}") from None

@@ -1,5 +1,7 @@
 """`batchway rpc call`: one call to a service, from a shell."""
 
+import sys
+
 import click
 import msgspec
 from msgspec import Raw
@@ -13,7 +15,7 @@ Params = list[Raw] | dict[str, Raw] | None
 def _params(ctx: click.Context, option: click.Parameter, value: str | None) -> Params:
     if value is None:
         return None
-    text = click.get_binary_stream("stdin").read() if value == "-" else value.encode()
+    text = sys.stdin.buffer.read() if value == "-" else value.encode()
     try:
         return msgspec.json.decode(text, type=list[Raw] | dict[str, Raw])
     except msgspec.ValidationError:
@@ -66,8 +68,8 @@ def call(
     with client_of(url, headers, timeout_s, ca_file, insecure=insecure) as client:
         try:
             if is_notification:
-                with client.batch() as batch:
-                    batch.send_notification(method, params)
+                named = params if isinstance(params, dict) else {}
+                client.notify(method, *(params if isinstance(params, list) else ()), **named)
                 return
             result = client.request(method, params, result_type=Raw)
         except RpcError as error:

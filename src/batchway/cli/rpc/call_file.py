@@ -1,7 +1,7 @@
 """Files of calls: what a person wrote in, the body of a batch out. No I/O.
 
-A file holds one JSON or YAML document, which is an array of calls or one call. `jsonrpc` may be left out. As
-on the wire, a call without `id` is a notification.
+A file holds one JSON or YAML document, which is an array of calls or one call. `jsonrpc` may be left out.
+As on the wire, a call without `id` is a notification.
 """
 
 import re

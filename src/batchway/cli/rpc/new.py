@@ -11,7 +11,7 @@ from batchway.cli.rpc.scaffold import CONFTEST, check_name, files
 @click.command(short_help="Begin a service: a procedure and its test.")
 @click.argument("name")
 def new(name: str) -> None:
-    """Begin a service in the current directory: NAME.py with a procedure and its app, and a test that passes.
+    """Begin a service in the current directory: NAME.py with a procedure and its app, and a test.
 
     Nothing is overwritten. A conftest.py is added if there is none, so that the test finds the module.
     """

@@ -24,9 +24,10 @@ def load_app(target: str, profile: str | None = None) -> RpcApp:
     """
     module_name, _, attribute = target.partition(":")
     attribute = attribute or DEFAULT_NAME
+    if module_name.endswith(".py"):
+        raise ConfigError(f"{target}: {EXPECTED}: try {Path(module_name).stem}:{attribute}")
     if not all(part.isidentifier() for part in [*module_name.split("."), *attribute.split(".")]):
-        hint = f": try {Path(module_name).stem}:{attribute}" if module_name.endswith(".py") else ""
-        raise ConfigError(f"{target}: {EXPECTED}{hint}")
+        raise ConfigError(f"{target}: {EXPECTED}")
     app = _attribute(_import(module_name), module_name, attribute)
     return app if profile is None else app.with_profile(profile)
 

@@ -1,4 +1,4 @@
-"""One of several processes that serve an app: `python -m batchway.cli.rpc.worker`, for the supervisor alone.
+"""One of several processes that serve an app: `python -m batchway.cli.rpc.worker`, for the supervisor.
 
 Its parent gives it a bound socket, and a control socket: that is told what is served once it is, and its
 end is the parent's.
