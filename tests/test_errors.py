@@ -17,6 +17,8 @@ KNOWN = {
     "batch_too_large": 413,
     "too_many_items": 400,
     "bad_request": 400,
+    "malformed_path": 400,
+    "plugins_missing": 503,
     "nested_batch": 400,
     "route_not_found": 404,
     "method_refused": 405,

@@ -1,5 +1,6 @@
 """A server process that clients of others are pointed at, as they come."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -24,26 +25,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Of a server that runs service.py; nothing may go wrong in it."""
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of the service over HTTP."""
+    with serving("app", tmp_path_factory.mktemp("clients") / "stderr.log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def never_204_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of the service that answers notifications with 200."""
+    with serving("never_204", tmp_path_factory.mktemp("clients") / "stderr.log") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(app: str, log_path: Path) -> Iterator[str]:
+    """The URL of a server process with an app of service.py; nothing may go wrong in it."""
     port = free_port()
-    log_path = tmp_path_factory.mktemp("clients") / "stderr.log"
-    command = [sys.executable, "-m", "uvicorn", "tests.clients.service:app", "--log-level", "warning"]
+    command = [sys.executable, "-m", "uvicorn", f"tests.clients.service:{app}", "--log-level", "warning"]
     with log_path.open("wb") as log:
         server = subprocess.Popen([*command, "--port", str(port)], cwd=TOP, stdout=log, stderr=log)
     try:
         _wait(server, port, log_path)
-        yield port
+        yield f"http://127.0.0.1:{port}/"
     finally:
         server.terminate()
         server.wait(10)
     assert log_path.read_text() == ""
-
-
-@pytest.fixture
-def url(port: int) -> str:
-    """Of the service over HTTP."""
-    return f"http://127.0.0.1:{port}/"
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int, log_path: Path) -> None:

@@ -103,4 +103,8 @@ class Journal(Procedure):
         return self._notes.get(topic, [])
 
 
-app = RpcApp([Chain, Software, Net, Maths, Journal], delimiter="_")
+PROCEDURES = (Chain, Software, Net, Maths, Journal)
+
+app = RpcApp(PROCEDURES, delimiter="_")
+never_204 = RpcApp(PROCEDURES, delimiter="_", empty_status=200)
+"""For clients that take a notification for failed unless it is answered with 200."""

@@ -16,7 +16,7 @@ import tinyrpc
 import tinyrpc.client
 import tinyrpc.protocols.jsonrpc
 import tinyrpc.transports.http
-from web3 import AsyncWeb3, Web3
+from web3 import AsyncWeb3, Web3, WebSocketProvider
 from web3.exceptions import Web3RPCError
 
 from .service import RICH
@@ -82,6 +82,20 @@ def test_web3_async(url: str) -> None:
         with pytest.raises(Web3RPCError, match="Resource not found"):
             await web3.eth.get_balance(ACCOUNT, FUTURE_BLOCK)
         await provider.disconnect()
+
+    asyncio.run(main())
+
+
+def test_web3_websocket(url: str) -> None:
+    async def main() -> None:
+        async with AsyncWeb3(WebSocketProvider(url.replace("http", "ws"))) as web3:
+            assert await web3.eth.chain_id == 4242
+            async with web3.batch_requests() as batch:
+                batch.add(web3.eth.get_balance(ACCOUNT))
+                batch.add(web3.eth.get_transaction_count(ACCOUNT))
+                assert await batch.async_execute() == [10**18, 5]
+            with pytest.raises(Web3RPCError, match="Resource not found"):
+                await web3.eth.get_balance(ACCOUNT, FUTURE_BLOCK)
 
     asyncio.run(main())
 
@@ -184,6 +198,16 @@ def test_jsonrpclib_error(server: Any) -> None:
         results[1]
 
 
+def test_jsonrpclib_notification(never_204_url: str) -> None:
+    server = jsonrpclib.ServerProxy(never_204_url)
+    server._notify.journal_note("px", "alone")
+    batch = jsonrpclib.MultiCall(server)
+    batch._notify.journal_note("px", "in a batch of notifications")
+    batch()
+    assert server.journal_read("px") == ["alone", "in a batch of notifications"]
+    server("close")()
+
+
 # --- jsonrpc-async: it has no batches
 
 
@@ -194,6 +218,15 @@ def test_jsonrpc_async(url: str) -> None:
             with pytest.raises(jsonrpc_async.ProtocolError) as caught:
                 await server.maths_divide(1, 0)
             assert caught.value.args[:2] == DIVISION_BY_ZERO[:2]
+
+    asyncio.run(main())
+
+
+def test_jsonrpc_async_notification(never_204_url: str) -> None:
+    async def main() -> None:
+        async with jsonrpc_async.Server(never_204_url) as server:
+            await server.journal_note("ja", "alone", _notification=True)
+            assert await server.journal_read("ja") == ["alone"]
 
     asyncio.run(main())
 

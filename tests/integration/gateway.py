@@ -54,6 +54,7 @@ class Gateway:
         self.directory = directory
         self.data: Address = ("127.0.0.1", free_port())
         self.admin_address: Address = ("127.0.0.1", free_port())
+        self.control: Address = ("127.0.0.1", free_port())
         self.config = merged(self._basics(), changes or {})
         self.config_path = directory / "conf" / "config.yaml"
         self.log_path = directory / "stderr.log"
@@ -68,7 +69,10 @@ class Gateway:
             {"name": "viewer", "key": VIEWER_KEY, "role": "viewer"},
         ]
         return {
-            "apisix": {"node_listen": [{"ip": self.data[0], "port": self.data[1]}]},
+            "apisix": {
+                "node_listen": [{"ip": self.data[0], "port": self.data[1]}],
+                "control": {"ip": self.control[0], "port": self.control[1]},
+            },
             "deployment": {
                 "admin": {"admin_listen": {"ip": admin_host, "port": admin_port}, "admin_key": keys}
             },

@@ -115,15 +115,21 @@ class Server:
     """Runs `script` for every connection, and closes it then."""
 
     def __init__(
-        self, script: Script = answer_all, *, tls: ssl.SSLContext | None = None, ip: str = "127.0.0.1"
+        self,
+        script: Script = answer_all,
+        *,
+        tls: ssl.SSLContext | None = None,
+        ip: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
+        """`port` 0: any that is free."""
         self.script = script
         self.ip = ip
         self.peers: list[Peer] = []
         self.open = 0
         """Connections whose script still runs."""
         self.most_open = 0
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -133,7 +139,7 @@ class Server:
         return [request for peer in self.peers for request in peer.requests]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, self.ip, 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, self.ip, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

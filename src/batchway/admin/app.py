@@ -204,7 +204,7 @@ class _Request(Struct):
             case [] if args.get("all") == "true":
                 return json_response(200, plugins.all_plugins(found))
             case []:
-                raise plugins.PluginNotFound("not found plugin name")
+                raise BadArgument("not found plugin name")
             case [name]:
                 return json_response(200, plugins.plugin_schema(found, name, args.get("schema_type", "")))
         raise Unknown("not found")

@@ -206,8 +206,9 @@ class Resources:
         _check_own_id(place, document, kind.id_name)
         now = int(self._now())
         created = document.get("create_time", (old or {}).get("create_time", now))
-        stamps = {kind.id_name: place.id, "create_time": created}
-        return {"update_time": now} | with_defaults(document, kind.defaults) | stamps
+        updated = document.get("update_time", now)
+        stamps = {kind.id_name: place.id, "create_time": created, "update_time": updated}
+        return with_defaults(document, kind.defaults) | stamps
 
 
 def _as_new(kind: Kind, document: Document) -> Document:

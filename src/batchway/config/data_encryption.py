@@ -5,7 +5,6 @@ moved to another place; here it is AES-256-GCM, with the place as associated dat
 """
 
 import base64
-import binascii
 import os
 import secrets
 import tempfile
@@ -70,7 +69,7 @@ def _derive(key: str) -> bytes:
 def _bytes(text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is what other characters than ASCII raise
         data = b""
     if len(data) < _NONCE_BYTES + _TAG_BYTES:
         raise NotOurs("it says that it is encrypted, but is not in that form")

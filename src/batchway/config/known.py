@@ -16,8 +16,8 @@ def _names(text: str) -> frozenset[str]:
 ROOT = _names("discovery etcd ext-plugin graphql stream_plugins vault wasm xrpc")
 
 APISIX = _names("""
-    control disable_sync_configuration_during_start
-    disable_upstream_healthcheck enable_admin_cors enable_control enable_debug
+    disable_sync_configuration_during_start
+    disable_upstream_healthcheck enable_admin_cors enable_debug
     enable_dev_mode enable_heartbeat enable_http2 enable_ipv6 enable_resolv_search_opt
     enable_reuseport enable_server_tokens events extra_lua_cpath extra_lua_path
     global_rule_skip_internal_api id lru lua_module_hook

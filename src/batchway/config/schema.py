@@ -242,6 +242,8 @@ SCHEMA = Section(
                 "delete_uri_tail_slash": flag,
                 "match_uri_encoded_slash": flag,
                 "enable_admin": flag,
+                "enable_control": flag,
+                "control": _address(Settings().control),
                 "data_encryption": _data_encryption,
                 "trusted_addresses": listing(network),
                 "dns_resolver": listing(name_server),

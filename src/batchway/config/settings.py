@@ -108,6 +108,9 @@ class Settings(Struct, frozen=True):
     enable_admin: bool = True
     """Whether there is an Admin API."""
     admin_listen: Address = Address("127.0.0.1", 9180)
+    enable_control: bool = True
+    """Whether there is a control API: who reaches it may read how upstreams are."""
+    control: Address = Address("127.0.0.1", 9090)
     admin_keys: tuple[AdminKey, ...] = ()
     """None has an empty key. Empty: nobody may use the Admin API."""
     allow_admin: tuple[Network, ...] = (ip_network("127.0.0.0/24"),)

@@ -78,7 +78,6 @@ class Catalog:
         registry: Registry,
         new_client: NewClient,
         changed: Callable[[], None],
-        kind: RouterKind,
     ) -> None:
         """`changed` is called after each change that a request's way may depend on."""
         self.registry = registry
@@ -88,7 +87,8 @@ class Catalog:
         """The plugins of all global rules."""
         self._gateway = gateway
         self._new_client = new_client
-        self._router: Router[Entry] = Router(kind)
+        self._kind: RouterKind = "radixtree_host_uri"
+        self._router: Router[Entry] = Router(self._kind)
         self._entries: dict[str, Entry] = {}
         self._routes: dict[str, Route] = {}
         self._services: dict[str, _Service] = {}
@@ -175,6 +175,14 @@ class Catalog:
                 yield "services", id_, service.client
 
     # --- what changes
+
+    def use_router(self, kind: RouterKind) -> None:
+        """Find routes by this kind of router from now on."""
+        if kind != self._kind:
+            self._kind, self._router = kind, Router(kind)
+            for entry in self._entries.values():
+                self._router.put(entry)
+            self._changed()
 
     def put_route(self, id_: str, route: Route) -> None:
         """Add or replace a route. Raises InvalidResource if a plugin does not take its config."""

@@ -13,7 +13,7 @@ from batchway.errors import BatchwayError, MethodRefused, NoHealthyNode, RouteNo
 from batchway.gateway.catalog import Catalog, Entry, Ready
 from batchway.gateway.forward import Forwarding
 from batchway.gateway.observe import Observer, observed
-from batchway.gateway.paths import normalise
+from batchway.gateway.paths import PathRules
 from batchway.gateway.pipeline import NO_PLUGINS, Pipeline, ask, filtered
 from batchway.gateway.router import Candidate, RouterKind
 from batchway.model import Request, Response, error_response
@@ -60,6 +60,7 @@ class Gateway:
         *,
         counters: Counters | None = None,
         router: RouterKind = "radixtree_host_uri",
+        paths: PathRules | None = None,
     ) -> None:
         self.pools = pools
         self.counters: Counters = counters or LocalCounters()
@@ -68,14 +69,24 @@ class Gateway:
         self._metadata: dict[str, Struct] = {}
         self._found: dict[_Asked, _Found] = {}
         self._direct: dict[_Asked, _Direct] = {}
-        self.catalog = Catalog(self, registry, self._new_client, self.changed, router)
-        self.use(registry, forwarding, terms)
+        self.catalog = Catalog(self, registry, self._new_client, self.changed)
+        self.use(registry, forwarding, terms, router=router, paths=paths)
 
-    def use(self, registry: Registry, forwarding: Forwarding, terms: Terms) -> None:
+    def use(
+        self,
+        registry: Registry,
+        forwarding: Forwarding,
+        terms: Terms,
+        *,
+        router: RouterKind = "radixtree_host_uri",
+        paths: PathRules | None = None,
+    ) -> None:
         """Work with these plugins and rules from the next request on.
 
         Resources that are there stay as they are until they are put again.
         """
+        self.paths = paths or PathRules()
+        self.catalog.use_router(router)
         self.registry = self.catalog.registry = registry
         self.terms = terms
         self.forwarding = forwarding
@@ -186,9 +197,9 @@ class Gateway:
 
     def _find(self, asked: _Asked) -> _Found:
         host, path, method = asked
-        normal = normalise(path)
         name = "" if host is None else host_name(host)
-        found = _Found(normal, self.catalog.candidates(name, normal, method))
+        matched = self.paths.matched(path)
+        found = _Found(self.paths.uri(path), self.catalog.candidates(name, matched, method))
         if found.candidates and len(path) + len(host or b"") <= _MAX_FOUND_SIZE:
             if len(self._found) >= _MAX_FOUND:
                 self.changed()

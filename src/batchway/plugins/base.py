@@ -1,6 +1,6 @@
 """What a plugin is: one class with a name, a config, a priority, and the phases it takes part in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
@@ -60,6 +60,17 @@ class Gateway(Protocol):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Plugins(Protocol):
+    """The plugins that are enabled."""
+
+    @property
+    def plugins(self) -> "Mapping[str, type[Plugin]]":
+        """By name."""
+
+    def check_plugin(self, name: str, config: object, *, consumer: bool = False) -> Struct:
+        """The plugin's config. Raises InvalidResource."""
 
 
 class PublicApi(Struct, frozen=True):
@@ -123,6 +134,10 @@ class Plugin:
 
     def close(self) -> None:
         """Free what it holds: its config is there no more."""
+
+    @classmethod
+    def check(cls, config: Any, registry: "Plugins") -> None:
+        """Raises InvalidResource for a config that its Struct takes and the plugin does not."""
 
     @classmethod
     def public_apis(cls, gateway: Gateway, attributes: Any) -> list[PublicApi]:

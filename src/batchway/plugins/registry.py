@@ -12,15 +12,19 @@ from msgspec import Struct
 from batchway.config.resources import decode
 from batchway.errors import InvalidResource
 from batchway.plugins.base import Gateway, Plugin, PublicApi
+from batchway.plugins.basic_auth import BasicAuth
 from batchway.plugins.batch_requests import BatchRequests
 from batchway.plugins.consumer_restriction import ConsumerRestriction
 from batchway.plugins.cors import Cors
 from batchway.plugins.fault_injection import FaultInjection
+from batchway.plugins.hmac_auth import HmacAuth
 from batchway.plugins.ip_restriction import IpRestriction
+from batchway.plugins.jwt_auth import JwtAuth
 from batchway.plugins.key_auth import KeyAuth
 from batchway.plugins.limit_count import LimitCount
 from batchway.plugins.meta import NO_META, Conditional, Meta
 from batchway.plugins.mocking import Mocking
+from batchway.plugins.multi_auth import MultiAuth
 from batchway.plugins.proxy_rewrite import ProxyRewrite
 from batchway.plugins.public_api import PublicApiPlugin
 from batchway.plugins.real_ip import RealIp
@@ -36,6 +40,10 @@ PLUGINS: dict[str, type[Plugin]] = {
     for plugin in (
         BatchRequests,
         KeyAuth,
+        MultiAuth,
+        JwtAuth,
+        HmacAuth,
+        BasicAuth,
         ResponseRewrite,
         RealIp,
         ProxyRewrite,
@@ -55,15 +63,19 @@ PLUGINS: dict[str, type[Plugin]] = {
 log = structlog.get_logger(__name__)
 
 
-@cache
 def all_plugins() -> dict[str, type[Plugin]]:
     """batchway's own plugins and those of installed packages, which never replace one of ours."""
-    found = dict(PLUGINS)
+    return {**_installed(), **PLUGINS}
+
+
+@cache
+def _installed() -> dict[str, type[Plugin]]:
+    found: dict[str, type[Plugin]] = {}
     for entry_point in entry_points(group=ENTRY_POINTS):
         plugin = _load(entry_point)
         if plugin is None:
             continue
-        if found.setdefault(plugin.name, plugin) is not plugin:
+        if plugin.name in PLUGINS or found.setdefault(plugin.name, plugin) is not plugin:
             log.warning("plugin not used: its name is taken", plugin=plugin.name, where=entry_point.value)
     return found
 
@@ -94,7 +106,7 @@ class Registry:
         self, enabled: Sequence[str] | None = None, attributes: Mapping[str, Any] | None = None
     ) -> None:
         """`enabled` None: all there are. Raises InvalidResource for wrong attributes."""
-        known = all_plugins() | PLUGINS  # tests put theirs into PLUGINS
+        known = all_plugins()
         names = known if enabled is None else [name for name in enabled if name in known]
         self.plugins = {name: known[name] for name in names}
         self._known = frozenset(known)
@@ -121,7 +133,10 @@ class Registry:
         kind = plugin.Config
         if consumer and plugin.ConsumerConfig is not None:
             kind = plugin.ConsumerConfig
-        return decode(config, kind, f"config of plugin {name}", show_values=False), meta
+        decoded = decode(config, kind, f"config of plugin {name}", show_values=False)
+        if kind is plugin.Config:
+            plugin.check(decoded, self)
+        return decoded, meta
 
     def check_metadata(self, name: str, document: object) -> Struct:
         """The plugin's metadata. Raises InvalidResource naming the plugin and the property."""

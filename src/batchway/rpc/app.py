@@ -57,6 +57,7 @@ class RpcApp:
         limits: RpcLimits | None = None,
         too_many: TooMany | None = None,
         strict_content_type: bool = False,
+        empty_status: int = 204,
         get: bool = False,
         allowed_origins: Collection[str] = (),
         title: str = "JSON-RPC service",
@@ -78,6 +79,7 @@ class RpcApp:
         - `limits`, and each of its fields by its own name, as in `RpcApp(max_items=1000)`.
         - `too_many`: the answer to more than `max_items` calls.
         - `strict_content_type`: refuse over HTTP what is not sent as JSON.
+        - `empty_status`: over HTTP, where there is nothing to say; 200 or 202 for clients that mind 204.
         - `get`: idempotent methods may be called by GET.
         - `allowed_origins`: pages of these sites may open a WebSocket, besides those of the service's own.
         - `title` and `version` are for the OpenRPC document; `discover`: `rpc.discover` returns it.
@@ -90,6 +92,7 @@ class RpcApp:
         found = find_profile(profile)
         self.limits = settle(limits or found.limits, limit_options)
         self.strict_content_type = strict_content_type
+        self.empty_status = http.check_empty_status(empty_status)
         self.get = get
         self.origins = Origins(allowed_origins)
         self._dialect = found.dialect

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from batchway.errors import BodyTooLarge, ReplyTooLarge
+from batchway.errors import BodyTooLarge, ConfigError, ReplyTooLarge
 from batchway.formats import content
 from batchway.formats.jsonrpc import PARSE_ERROR
 from batchway.model import ClientGone, Response, read_body
@@ -31,6 +31,7 @@ class App(ndjson.App, get.App, websocket.App, Protocol):
     """The service."""
 
     strict_content_type: bool
+    empty_status: int
     get: bool
 
     def page(self) -> Page | None: ...
@@ -198,7 +199,7 @@ def _refusal(app: App, error: RpcError) -> Answered:
 async def _respond(app: App, answered: Answered, scope: Scope, send: Send) -> None:
     try:
         if answered.body is None:
-            response = Response(204, "No Content", [*answered.headers], None)
+            response = _empty(app.empty_status, answered)
         elif len(answered.body) < MIN_COMPRESSED_BYTES:
             response = _response(answered, answered.body)
         elif accepts_gzip(scope["headers"]):
@@ -214,6 +215,20 @@ async def _respond(app: App, answered: Answered, scope: Scope, send: Send) -> No
 
 _VARY = (b"vary", b"accept-encoding")
 _GZIP = (b"content-encoding", b"gzip")
+
+
+def check_empty_status(status: int) -> int:
+    """The status, if it may stand where there is nothing to say. Raises ConfigError."""
+    if status not in (200, 202, 204):
+        message = "empty_status: expected 204, 202 or 200"
+        raise ConfigError(message)
+    return status
+
+
+def _empty(status: int, answered: Answered) -> Response:
+    if status == 204:
+        return Response(204, "No Content", [*answered.headers], None)
+    return Response(status, "", [*answered.headers, (b"content-length", b"0")], b"")
 
 
 def _response(answered: Answered, body: bytes, *more: tuple[bytes, bytes]) -> Response:

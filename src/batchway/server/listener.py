@@ -25,10 +25,33 @@ class ListenError(BatchwayError):
     code = "listen_error"
 
 
-def places(settings: Settings) -> list[tuple[str, Address]]:
+Place = tuple[str, Address]
+"""What an address is for: `data`, `admin` or `control`; and the address."""
+
+_SETTINGS = {
+    "data": "apisix.node_listen",
+    "admin": "deployment.admin.admin_listen",
+    "control": "apisix.control",
+}
+
+
+def places(settings: Settings) -> list[Place]:
     """Each address to listen on, with what it is for."""
-    data = [("data", address) for address in settings.node_listen]
-    return [*data, ("admin", settings.admin_listen)] if settings.enable_admin else data
+    found = [("data", address) for address in settings.node_listen]
+    if settings.enable_admin:
+        found.append(("admin", settings.admin_listen))
+    if settings.enable_control:
+        found.append(("control", settings.control))
+    return found
+
+
+@contextmanager
+def naming_setting(what: str) -> Iterator[None]:
+    """Have a ListenError name the setting that has the address."""
+    try:
+        yield
+    except ListenError as error:
+        raise ListenError(f"{_SETTINGS[what]}: {error.message}") from error
 
 
 def bind(address: Address) -> socket.socket:

@@ -18,14 +18,16 @@ from batchway.config import Address, Settings
 from batchway.config.data_encryption import load_keyring
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
 from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust
+from batchway.gateway.paths import PathRules
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
-from batchway.server.listener import AsgiApp, Listener, bind
+from batchway.server.control import ControlApp
+from batchway.server.listener import AsgiApp, Listener, Place, bind, naming_setting, places
 from batchway.server.protocol import Bounds
 from batchway.server.sync import Sync
 from batchway.store.sqlite import SqliteStore
-from batchway.upstream import Pools, Resolver, Terms
+from batchway.upstream import Pools, Resolver, Terms, UpstreamHealth
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ def say_ready(settings: Settings, workers: int) -> None:
         version=__version__,
         data=[str(address) for address in settings.node_listen],
         admin=str(settings.admin_listen) if settings.enable_admin else None,
+        control=str(settings.control) if settings.enable_control else None,
         store=settings.store.path,
         workers=workers,
     )
@@ -154,16 +157,24 @@ class Runtime:
         self._bounds = Bounds(settings.limits)
         self._pools = Pools(_resolver(settings), ca_file=settings.ssl_trusted_certificate)
         self._gateway = Gateway(
-            registry, self._pools, _terms(settings), _forwarding(settings), counters=counters
+            registry,
+            self._pools,
+            _terms(settings),
+            _forwarding(settings),
+            counters=counters,
+            router=settings.router,
+            paths=_paths(settings),
         )
         self._app = GatewayApp(self._gateway.handle, _trust(settings))
         access = _access(settings, registry)
         self._sync = Sync(store, self._gateway, access.keyring)
-        self._admin = AdminApp(
-            store, access=access, applied=self._applied, find_holder=self._find_holder
-        )
-        self._listeners: dict[Address, Listener] = {}
-        self._admin_listener: Listener | None = None
+        self._admin = AdminApp(store, access=access, applied=self._applied, find_holder=self._find_holder)
+        self._apps: dict[str, AsgiApp] = {
+            "data": self._app,
+            "admin": self._admin,
+            "control": ControlApp(self._health),
+        }
+        self._listeners: dict[Place, Listener] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
 
@@ -171,10 +182,8 @@ class Runtime:
         """Bind, load the store, accept. Raises ListenError, StoreError."""
         settings = self.settings
         try:
-            for address in settings.node_listen:
-                self._listeners[address] = self._listener(address, self._app)
-            if settings.enable_admin:
-                self._admin_listener = self._listener(settings.admin_listen, self._admin)
+            for place in places(settings):
+                self._listeners[place] = self._listener(place)
             self._expose(settings)
             await self._sync.load()
             self._following = asyncio.get_running_loop().create_task(self._sync.follow())
@@ -183,12 +192,18 @@ class Runtime:
             await self._stop_listeners(0)
             await self._end()
             raise
-        for listener in self._all_listeners():
+        for listener in self._listeners.values():
             listener.start()
         _settle_memory()
 
-    def _listener(self, address: Address, app: AsgiApp) -> Listener:
-        return Listener(address, app, self._bounds, self._bind)
+    def _listener(self, place: Place) -> Listener:
+        what, address = place
+        with naming_setting(what):
+            return Listener(address, self._apps[what], self._bounds, self._bind)
+
+    def _health(self) -> list[UpstreamHealth]:
+        clients = self._gateway.catalog.clients()
+        return [found for kind, id_, client in clients if (found := client.health(kind, id_)) is not None]
 
     async def _join(self) -> None:
         """From here on a write is answered when it holds here, too; those before it hold already."""
@@ -229,7 +244,13 @@ class Runtime:
         fresh = await self._bind_new(settings)
         self.settings = settings
         self._bounds.limits = settings.limits
-        self._gateway.use(registry, _forwarding(settings), _terms(settings))
+        self._gateway.use(
+            registry,
+            _forwarding(settings),
+            _terms(settings),
+            router=settings.router,
+            paths=_paths(settings),
+        )
         self._expose(settings)
         self._app.trust = _trust(settings)
         self._admin.access = access
@@ -238,38 +259,25 @@ class Runtime:
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
 
-    async def _bind_new(self, settings: Settings) -> list[Listener]:
-        """Listeners for the addresses that are new, all of them or none."""
-        fresh: list[Listener] = []
+    async def _bind_new(self, settings: Settings) -> dict[Place, Listener]:
+        """Listeners for the places that are new, all of them or none."""
+        fresh: dict[Place, Listener] = {}
         try:
-            fresh.extend(
-                self._listener(address, self._app)
-                for address in settings.node_listen
-                if address not in self._listeners
-            )
-            if settings.enable_admin and not self._is_admin_at(settings.admin_listen):
-                fresh.append(self._listener(settings.admin_listen, self._admin))
+            for place in places(settings):
+                if place not in self._listeners:
+                    fresh[place] = self._listener(place)
         except BaseException:
-            for listener in fresh:
+            for listener in fresh.values():
                 await listener.stop(0)
             raise
         return fresh
 
-    def _is_admin_at(self, address: Address) -> bool:
-        return self._admin_listener is not None and self._admin_listener.address == address
-
-    def _swap_listeners(self, fresh: list[Listener], settings: Settings) -> None:
-        gone = [self._listeners.pop(a) for a in list(self._listeners) if a not in settings.node_listen]
-        stays = settings.enable_admin and self._is_admin_at(settings.admin_listen)
-        if self._admin_listener is not None and not stays:
-            gone.append(self._admin_listener)
-            self._admin_listener = None
-        for listener in fresh:
+    def _swap_listeners(self, fresh: dict[Place, Listener], settings: Settings) -> None:
+        wanted = places(settings)
+        gone = [self._listeners.pop(place) for place in list(self._listeners) if place not in wanted]
+        for listener in fresh.values():
             listener.start()
-            if listener.app is self._admin:
-                self._admin_listener = listener
-            else:
-                self._listeners[listener.address] = listener
+        self._listeners |= fresh
         for listener in gone:  # they drain while we go on
             retiring = asyncio.create_task(listener.stop(settings.limits.shutdown_grace_s))
             self._retiring.add(retiring)
@@ -287,15 +295,11 @@ class Runtime:
         await self._pools.close()
 
     async def _stop_listeners(self, grace_s: float) -> None:
-        await asyncio.gather(*(listener.stop(grace_s) for listener in self._all_listeners()))
-
-    def _all_listeners(self) -> list[Listener]:
-        admin = [] if self._admin_listener is None else [self._admin_listener]
-        return [*self._listeners.values(), *admin]
+        await asyncio.gather(*(listener.stop(grace_s) for listener in self._listeners.values()))
 
     def hurry(self) -> None:
         """Cut the draining short."""
-        for listener in self._all_listeners():
+        for listener in self._listeners.values():
             listener.hurry()
 
 
@@ -352,6 +356,10 @@ def _terms(settings: Settings) -> Terms:
 
 def _forwarding(settings: Settings) -> Forwarding:
     return Forwarding(settings.real_ip_header.encode("ascii"))
+
+
+def _paths(settings: Settings) -> PathRules:
+    return PathRules(settings.delete_uri_tail_slash, settings.match_uri_encoded_slash)
 
 
 def _trust(settings: Settings) -> Trust:

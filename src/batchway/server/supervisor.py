@@ -19,7 +19,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.server.barrier import Barrier
 from batchway.server.channel import Channel
 from batchway.server.crew import Crew, Member
-from batchway.server.listener import bind, places
+from batchway.server.listener import bind, naming_setting, places
 from batchway.server.messages import (
     Applied,
     Failed,
@@ -319,7 +319,8 @@ class Supervisor:
         try:
             for place in places(settings):
                 if place not in self._sockets:
-                    fresh[place] = bind(place[1])
+                    with naming_setting(place[0]):
+                        fresh[place] = bind(place[1])
         except BatchwayError:
             for bound in fresh.values():
                 bound.close()

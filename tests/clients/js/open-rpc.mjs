@@ -32,3 +32,5 @@ for (const [topic, connect] of Object.entries(transports)) {
   assert.deepEqual(await client.request({ method: 'journal_read', params: [topic] }), ['alone'])
   client.close()
 }
+
+process.exit() // its time limits of what was answered long ago would go on for five seconds

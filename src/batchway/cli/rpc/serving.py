@@ -1,6 +1,7 @@
 """One process that serves an app: a socket that is bound already, uvicorn, signals."""
 
 import asyncio
+import logging
 import shlex
 import signal
 import socket
@@ -130,6 +131,7 @@ async def serve(
 def _stop(server: uvicorn.Server) -> None:
     if server.should_exit:
         server.force_exit = True
+        logging.getLogger("uvicorn.error").disabled = True  # calls are cut off, as was asked for
         for connection in list(server.server_state.connections):
             connection.transport.abort()
         for task in list(server.server_state.tasks):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import ssl
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Literal
@@ -144,8 +145,7 @@ class Sender:
         if isinstance(error, ReplyTooLarge):
             return self._too_large()
         said = error.message.replace("upstream node", "server").replace("upstream", "server")
-        if isinstance(error.__cause__, OSError) and (error.__cause__.errno or 0) > 0:
-            said += f": {os.strerror(error.__cause__.errno or 0)}"
+        said += _why(error.__cause__)
         kind: type[ClientError] = ConnectionBroken
         if not _was_sent(error):
             kind = Unreachable
@@ -202,6 +202,18 @@ class Sender:
 def _was_sent(error: UpstreamError) -> bool:
     """Whether the server may have the request. It has not if connecting failed, or took too long."""
     return not isinstance(error, UpstreamRefused) and not isinstance(error.__cause__, TimeoutError)
+
+
+def _why(cause: BaseException | None) -> str:
+    """What the system has to say."""
+    match cause:
+        case ssl.SSLCertVerificationError():  # told already
+            return ""
+        case ssl.SSLError():
+            return f": no TLS: {cause.reason or cause}"
+        case OSError(errno=int(number)) if number > 0:
+            return f": {os.strerror(number).lower()}"
+    return ""
 
 
 def _all(response: Response, name: bytes) -> list[str]:
