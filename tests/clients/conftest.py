@@ -15,10 +15,12 @@ from tests.integration.ports import free_port
 
 TOP = Path(__file__).parents[2]
 START_S = 30.0
+RECURSION_LIMIT = sys.getrecursionlimit()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in this directory: it starts real servers."""
+    """Mark every test in this directory: it starts real servers. Undo what importing web3 does to Python."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.integration)

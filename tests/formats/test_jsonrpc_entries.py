@@ -86,6 +86,10 @@ def test_id_of_any_entry(entry: str, expected: bytes | None) -> None:
         ('{"a":1,"b":2,"a":3}', {"a"}),
         ('{"a":1,"\\u0061":2,"b":1,"b":1,"b":1}', {"a", "b"}),
         ('{"a":' + "9" * 5000 + ',"a":1e999}', {"a"}),
+        ('{"a:b":":","c":[{"d":1}]}', set()),
+        ('{"a\\u003a":1,"b":1,"b":2}', {"b"}),
+        ('{"a":":","a":"::"}', {"a"}),
+        ('{"":1,"":1}', {""}),
     ],
 )
 def test_repeated_members(entry: str, expected: set[str]) -> None:

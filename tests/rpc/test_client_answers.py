@@ -158,7 +158,7 @@ def test_nothing_at_all(body: bytes) -> None:
         (b'[{"id":1,"result":', "the answer is not JSON"),
         (b"5", "the answer is JSON, but not JSON-RPC"),
         (b'["x"]', "the answer is JSON, but not JSON-RPC"),
-        (b"[" * 100_000, "the answer is not JSON"),
+        (b'[{"id":1,"result":' + b"[" * 100_000, "the answer is not JSON"),
     ],
 )
 def test_what_is_no_answer_fails_all_calls(body: bytes, said: str) -> None:
@@ -168,11 +168,10 @@ def test_what_is_no_answer_fails_all_calls(body: bytes, said: str) -> None:
     assert outcomes(pending) == [said] * 3
 
 
-@pytest.mark.parametrize("result", [b'"\xff"', b"[" * 2000 + b"]" * 2000])
-def test_a_result_that_cannot_be_decoded_fails_its_call_alone(result: bytes) -> None:
-    a, b = told(b'[{"id":1,"result":' + result + b'},{"id":2,"result":2}]')
+def test_a_result_that_cannot_be_decoded_fails_its_call_alone() -> None:
+    a, b = told(b'[{"id":1,"result":"\xff"},{"id":2,"result":2}]')
     assert b == 2
-    assert "m1: the result is not what was expected" in a or a == "m1"
+    assert a.startswith("m1: the result is not what was expected")
 
 
 def test_a_notification_that_is_refused_alone_fails() -> None:

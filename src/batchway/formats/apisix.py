@@ -21,7 +21,7 @@ from batchway.errors import (
     TooManyItems,
     UpstreamBroken,
 )
-from batchway.formats import content, headers, query
+from batchway.formats import content, entries, headers, query
 from batchway.formats.complaint import rephrase
 from batchway.model import (
     Budget,
@@ -104,6 +104,7 @@ def decode(body: bytes, outer: Headers, origin: Origin, limits: Limits) -> Batch
 
 def _parse(body: bytes) -> _Batch:
     try:
+        entries.check_depth(body)
         return _decoder.decode(body)
     except msgspec.ValidationError as error:
         complaint = str(error)

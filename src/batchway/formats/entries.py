@@ -1,18 +1,25 @@
 """A closer look at JSON that is not decoded yet: nesting, members that come twice, ids. No I/O.
 
-Takes only what has been found to be JSON. Slow beside decoding: for entries that are suspect.
+Takes only what has been found to be JSON, unless it says otherwise. Slow beside decoding: for entries that
+are suspect.
 """
 
 import json
 import math
 import re
+import sys
 from collections import Counter
 from itertools import accumulate
 
 import msgspec
 from msgspec import Raw, Struct
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+MAX_DEPTH = 1000
+"""How deep decoders follow, if nobody has changed what Python starts with."""
+_SAFE_LIMIT = 10 * MAX_DEPTH
+
+# Possessive, and to the end of the text if it has no end of its own: else each quote in it would be tried.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 _MISSING = Raw()
@@ -31,6 +38,16 @@ _decode_id = msgspec.json.Decoder(_WithId).decode
 def split(body: bytes, *, single: bool) -> list[Raw]:
     """The entries of an array, or the one that the body is. Raises DecodeError if it is no JSON."""
     return [_decode_raw(body)] if single else _decode_raws(body)
+
+
+def check_depth(body: bytes) -> None:
+    """Raises RecursionError where a decoder might not. `body` may be no JSON.
+
+    The bound of decoders is the recursion limit. Some libraries (py_ecc, which web3 brings along) raise it
+    so far that Python 3.11 comes to its end for want of stack before that.
+    """
+    if sys.getrecursionlimit() > _SAFE_LIMIT and is_deeper(body, MAX_DEPTH):
+        raise RecursionError
 
 
 def is_scalar(value: Raw) -> bool:
@@ -52,8 +69,8 @@ def id_of(entry: Raw) -> Raw | None:
     return None if found is _MISSING else found
 
 
-def is_deeper(value: Raw, depth: int) -> bool:
-    """Whether it has arrays and objects nested deeper than `depth`."""
+def is_deeper(value: Raw | bytes, depth: int) -> bool:
+    """Whether it has arrays and objects nested deeper than `depth`. May be asked of what is no JSON."""
     if len(value) <= 2 * depth:
         return False
     text = bytes(value)

@@ -106,6 +106,7 @@ class Dialect:
         single = body.lstrip(_SPACE)[:1] != b"["
         raws: list[Raw] | None = None
         try:
+            entries.check_depth(body)
             if not body.isascii():
                 body.decode()  # the one thing that Raw does not check in what it skips over
             try:

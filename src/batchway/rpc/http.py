@@ -23,6 +23,9 @@ JSON_TYPES = frozenset({"application/json", "application/json-rpc", "application
 CODINGS = b"gzip, deflate, br, zstd"
 """What bodies may be compressed by."""
 
+MIDDLEWARE = "batchway.rpc.middleware"
+"""The scope's extension for who passes requests on to the app: middleware to put around each call."""
+
 _CLIENT_GONE = 499  # nginx's number
 _INLINE_BYTES = 64 * 1024
 
@@ -136,6 +139,7 @@ def _context(scope: Scope) -> Context:
         client=(scope.get("client") or ("",))[0],
         transport="http",
         state=scope.get("state"),
+        middleware=(scope.get("extensions") or {}).get(MIDDLEWARE, ()),
     )
 
 

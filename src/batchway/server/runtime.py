@@ -292,6 +292,7 @@ class Runtime:
     async def _end(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        self._gateway.close()
         await self._pools.close()
 
     async def _stop_listeners(self, grace_s: float) -> None:

@@ -302,7 +302,7 @@ def _make_file(path: Path) -> None:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
+    _set_wal(db)
     db.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only in the WAL's cache
     with _transaction(db, "IMMEDIATE"):  # two processes that start at once make one schema
         if not _pragma(db, "schema_version"):  # an empty file
@@ -314,6 +314,20 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             for statement in MIGRATIONS[version]:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _set_wal(db: sqlite3.Connection) -> None:
+    """Where another process is about to do the same, SQLite says so at once, without its busy timeout."""
+    give_up = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _check_schema(db: sqlite3.Connection, path: Path) -> int:

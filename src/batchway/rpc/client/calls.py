@@ -89,11 +89,10 @@ class PendingCall(Struct, eq=False):
             self.reply.settle(found)
 
 
-class _Request(Struct):
+class _Request(Struct, tag_field="jsonrpc", tag="2.0"):
     method: str
     params: Any | UnsetType = UNSET
     id: int | UnsetType = UNSET
-    jsonrpc: str = "2.0"
 
 
 class CallMaker:

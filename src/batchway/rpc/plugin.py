@@ -1,0 +1,110 @@
+"""`json-rpc`: a route that serves a JSON-RPC app of this process, each call counted as a request."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta, Struct
+
+from batchway.errors import ConfigError, InvalidResource
+from batchway.model import Response, read_body
+from batchway.plugins import Context, Gateway, Plugin
+from batchway.plugins.base import Plugins
+from batchway.rpc import context as rpc
+from batchway.rpc.errors import LimitExceeded
+from batchway.rpc.http import MIDDLEWARE
+from batchway.rpc.importing import load_app
+from batchway.rpc.inside import ask
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which app, by its import path, and the profile to serve it with, instead of its own."""
+
+    app: Annotated[str, Meta(min_length=1, max_length=256)]
+    """`myservice:app`."""
+    profile: Literal["standard", "sajya"] | None = None
+
+
+class Attributes(Struct, frozen=True):
+    """`plugin_attr.json-rpc`: the apps that routes may name; None: any that can be imported."""
+
+    apps: tuple[str, ...] | None = None
+
+
+class JsonRpc(Plugin):
+    """Answers for an upstream, after authentication and all restrictions."""
+
+    name = "json-rpc"
+    priority = 502
+    has_calls = True
+    Config: ClassVar[type[Struct]] = Config
+    Attributes: ClassVar[type[Struct]] = Attributes
+
+    def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
+        super().__init__(config, gateway, owner)
+        allowed = gateway.attributes(self.name).apps
+        if allowed is not None and config.app not in allowed:
+            message = f"config of plugin json-rpc: {config.app} is not in plugin_attr.json-rpc.apps"
+            raise InvalidResource(message)
+        self._app = _load(config)
+
+    @classmethod
+    def check(cls, config: Any, registry: Plugins) -> None:
+        """Raises InvalidResource for an app that cannot be had."""
+        _load(config)
+
+    async def access(self, context: Context) -> Response | None:
+        """The app's answer."""
+        counted = _Counted(context)
+        request = context.request
+        if request.batch is not None and not isinstance(request.body, bytes):
+            context.change(body=await read_body(request.body, request.batch.max_reply_size))
+        response = await ask(self._app, context.request, {MIDDLEWARE: (counted,)})
+        return response if counted.calls else await counted.request(response)
+
+
+def _load(config: Config) -> Any:
+    """Raises InvalidResource."""
+    try:
+        return load_app(config.app, config.profile)
+    except ConfigError as error:
+        message = f"config of plugin json-rpc: {error.message}"
+        raise InvalidResource(message) from error
+
+
+class _Counted:
+    """Around each call: asks the plugins that count whether it may run."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.calls = 0
+
+    async def __call__(self, call: rpc.Context, proceed: rpc.Proceed) -> Any:
+        self.calls += 1
+        refusal = await self._count()
+        if refusal is not None:
+            raise LimitExceeded(data=_told(refusal))
+        return await proceed()
+
+    async def request(self, response: Response) -> Response:
+        """`response` to a request without a call that could be counted: it is counted itself."""
+        refusal = await self._count()
+        if refusal is None:
+            return response
+        if response.body is not None and not isinstance(response.body, bytes):
+            await response.body.aclose()
+        return refusal
+
+    async def _count(self) -> Response | None:
+        for plugin in self._context.counting:
+            refusal = await plugin.count(self._context)
+            if refusal is not None:
+                return refusal
+        return None
+
+
+def _told(refusal: Response) -> dict[str, int]:
+    """What a client is told of a call that was one too many: seconds to wait, where they are known."""
+    told = {"status": refusal.status}
+    for name, value in refusal.headers:
+        if name.lower() == b"retry-after":
+            told["retry_after"] = int(value)
+    return told

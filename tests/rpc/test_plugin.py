@@ -1,0 +1,181 @@
+"""The gateway's plugin `json-rpc`: an app behind a route, its calls counted one by one."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from batchway.errors import InvalidResource
+from batchway.gateway import Gateway
+from batchway.model import Response
+from tests.plugins.gateways import document, get, header, new_batch, put, running
+
+SERVICE = """
+from batchway.rpc import Context, Procedure, RpcApp, method
+
+class Tennis(Procedure):
+    name = "tennis"
+
+    @method
+    async def ping(self) -> str:
+        return "pong"
+
+    @method
+    async def who(self, context: Context) -> str:
+        return context.headers.get("x-consumer-username", "") + " " + context.client
+
+app = RpcApp([Tennis])
+other = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "rpc_service.py").write_text(SERVICE)
+    (tmp_path / "rpc_broken.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("rpc_service", None)
+
+
+def route(gateway: Gateway, **plugins: Any) -> None:
+    served = {"json-rpc": {"app": "rpc_service:app"}}
+    put(gateway, "/routes/1", {"uri": "/rpc", "plugins": served | plugins})
+
+
+def calls(*methods: str) -> bytes:
+    return msgspec.json.encode(
+        [{"jsonrpc": "2.0", "method": one, "id": number} for number, one in enumerate(methods)]
+    )
+
+
+async def post(gateway: Gateway, body: bytes, **more: Any) -> Response:
+    return await get(gateway, "/rpc", "POST", body=body, **more)
+
+
+def test_batch_behind_a_route() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            response = await post(gateway, calls("tennis@ping", "tennis@ping"))
+            assert response.status == 200
+            assert [answer["result"] for answer in document(response)] == ["pong", "pong"]
+            assert header(response, "content-type") == "application/json"
+
+    asyncio.run(main())
+
+
+def test_app_sees_the_consumer_and_the_client() -> None:
+    async def main() -> None:
+        async with running(
+            consumers={"jack": {"username": "jack", "plugins": {"key-auth": {"key": "j"}}}}
+        ) as gateway:
+            route(gateway, **{"key-auth": {}})
+            assert (await post(gateway, calls("tennis@who"))).status == 401
+            response = await post(gateway, calls("tennis@who"), headers=[("apikey", "j")])
+            assert document(response)[0]["result"] == "jack 10.0.0.1"
+
+    asyncio.run(main())
+
+
+def test_each_call_counts_as_one_request() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway, **{"limit-count": {"count": 5, "time_window": 60, "rejected_code": 429}})
+            response = await post(gateway, calls(*["tennis@ping"] * 3))
+            assert header(response, "X-RateLimit-Remaining") == "2"
+            response = await post(gateway, calls(*["tennis@ping"] * 4))
+            assert response.status == 200
+            answers = document(response)
+            assert [answer.get("result") for answer in answers] == ["pong", "pong", None, None]
+            error = answers[2]["error"]
+            assert (error["code"], error["data"]["status"]) == (-32005, 429)
+            assert 0 < error["data"]["retry_after"] <= 60
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"[1]"])
+def test_request_without_a_call_counts_too(body: bytes) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway, **{"limit-count": {"count": 2, "time_window": 60}})
+            statuses = [(await post(gateway, body)).status for _ in range(3)]
+            assert statuses == [200, 200, 503]
+
+    asyncio.run(main())
+
+
+def test_notifications_and_other_methods() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            note = b'{"jsonrpc":"2.0","method":"tennis@ping"}'
+            response = await post(gateway, note)
+            assert (response.status, response.body) == (204, None)
+            assert (await get(gateway, "/rpc", "PUT")).status == 405
+            page = await get(gateway, "/rpc", headers=[("accept", "text/html")])
+            assert page.status == 200
+            assert page.body is not None
+            assert b"tennis" in page.body  # type: ignore[operator]  # `get` has read it whole
+
+    asyncio.run(main())
+
+
+def test_answers_as_they_finish() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            accepts = [("accept", "application/x-ndjson")]
+            response = await post(gateway, calls("tennis@ping", "tennis@ping"), headers=accepts)
+            assert isinstance(response.body, bytes)
+            lines = [msgspec.json.decode(line) for line in response.body.splitlines()]
+            assert sorted(line["id"] for line in lines) == [0, 1]
+
+    asyncio.run(main())
+
+
+def test_batch_of_calls_as_an_item_of_a_batch() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            response = await post(gateway, calls("tennis@ping"), batch=new_batch())
+            assert document(response)[0]["result"] == "pong"
+
+    asyncio.run(main())
+
+
+def test_profile() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway, **{"json-rpc": {"app": "rpc_service:app", "profile": "sajya"}})
+            response = await post(gateway, b'{"jsonrpc":"2.0","method":"tennis@ping","id":1}')
+            assert response.body == b'{"id":"1","result":"pong","jsonrpc":"2.0"}'
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "app"),
+        ({"app": "rpc_none:app"}, "rpc_none: there is no such module"),
+        ({"app": "rpc_service:none"}, "there is no none in it; an RpcApp is rpc_service:app"),
+        ({"app": "rpc_service:other"}, "expected an RpcApp"),
+        ({"app": "rpc_broken:app"}, "ZeroDivisionError"),
+        ({"app": "rpc_service.py"}, "MODULE:APP"),
+        ({"app": "rpc_service:app", "profile": "none"}, "profile"),
+    ],
+)
+def test_app_that_cannot_be_had(config: dict[str, Any], words: str) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            with pytest.raises(InvalidResource) as caught:
+                route(gateway, **{"json-rpc": config})
+            assert words in caught.value.message
+
+    asyncio.run(main())
