@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-scripts/setup.sh dev nginx curl yq npm
+scripts/setup.sh dev nginx curl yq npm chromium
 scripts/clients.sh
 
 failed=()

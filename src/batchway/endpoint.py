@@ -7,7 +7,7 @@ from typing import Protocol
 from batchway.engine import Bounds, run
 from batchway.errors import BatchTooLarge, BatchwayError, ForgedByPage, NestedBatch
 from batchway.formats import apisix
-from batchway.model import Budget, Headers, Limits, Origin, Request, Response, read_body
+from batchway.model import BatchReport, Budget, Headers, Limits, Origin, Request, Response, read_body
 from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress
 
 HttpTarget = Callable[[Request], Awaitable[Response]]
@@ -22,8 +22,14 @@ DURATIONS = b"item-durations"
 """In a `Prefer` header (RFC 7240): each reply shall say how long its item took."""
 
 
+_FAILED = 500
+
+
 class HttpFormat(Protocol):
     """A dialect whose items are HTTP requests."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802 - a constant of the dialect's module
 
     def decode(self, body: bytes, outer: Headers, origin: Origin, limits: Limits) -> apisix.Batch: ...
 
@@ -35,9 +41,13 @@ class HttpFormat(Protocol):
 
 
 async def answer(
-    request: Request, target: HttpTarget, limits: Limits, dialect: HttpFormat = apisix
+    request: Request,
+    target: HttpTarget,
+    limits: Limits,
+    dialect: HttpFormat = apisix,
+    note: Callable[[BatchReport], None] | None = None,
 ) -> Response:
-    """Run the batch in the request's body against `target`.
+    """Run the batch in the request's body against `target`. `note` hears what became of it.
 
     Raises BatchRefused when nothing of it was run. Cancelled, it cancels the items.
     """
@@ -47,15 +57,23 @@ async def answer(
     if _is_forgeable(request.headers):
         message = "a page of another site must send a batch as application/json"
         raise ForgedByPage(message)
+    began = time.perf_counter()
     body = await read_body(request.body, limits.max_body_size, BatchTooLarge)
     batch = dialect.decode(body, request.headers, request.origin, limits)
+    request.carries = batch.budget
     stopwatch = _Stopwatch(target) if _wants_durations(request.headers) else None
     replies = [b""] * len(batch.items)
+    failed = 0
     bounds = Bounds(batch.timeout_s, limits.concurrency)
     async for reply in run(batch.items, stopwatch or target, bounds):
         took_ms = stopwatch.took_ms(batch.items[reply.index]) if stopwatch else None
         replies[reply.index] = dialect.encode_reply(reply.result, batch.budget, took_ms)
-    response = await _respond(request, dialect.encode(replies))
+        failed += isinstance(reply.result, BatchwayError) or reply.result.status >= _FAILED
+    answered = dialect.encode(replies)
+    if note is not None:
+        took_s = time.perf_counter() - began
+        note(BatchReport(dialect.NAME, len(replies), failed, took_s, len(body), len(answered)))
+    response = await _respond(request, answered)
     if stopwatch is not None:
         response.headers.append((b"Preference-Applied", DURATIONS))
     return response

@@ -211,6 +211,8 @@ class Request(Struct, gc=False):
     """Set for an item: the budget of its batch, also the key for fair turns between batches."""
     verify_tls: bool = False
     """The item asks that the upstream's certificate be verified, whatever the upstream says."""
+    carries: Budget | None = None
+    """That of the batch in its body, once it is known that there is one."""
     upstream_addr: str = ""
     """Address and port of the node that was asked last; `""` if none was."""
 
@@ -232,6 +234,20 @@ class BodyStream(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def aclose(self) -> None: ...
+
+
+class BatchReport(Struct, frozen=True):
+    """What became of one batch. Times in seconds, sizes in bytes."""
+
+    format: str
+    """The dialect: `apisix`, `jsonrpc`."""
+    items: int
+    failed: int
+    """Items without an answer of their own, or with a status of 500 and above."""
+    duration_s: float
+    bytes_in: int
+    bytes_out: int
+    """Of the response's body, before any compression."""
 
 
 class Ready(Struct, Generic[R], gc=False):

@@ -42,7 +42,10 @@ def routes(call: Client) -> None:
         ("label=", []),
         ("uri=hello", ["1", "2"]),
         ("uri=/world", ["2"]),
-        ("uri=.*", []),
+        ("uri=/hello/%5C*$", ["2"]),
+        ("uri=^/(hello|other)$", ["1", "3"]),
+        ("uri=", ["1", "2", "3"]),
+        ("name=^first", ["1"]),
         ("uri=hello&label=env:test", ["2"]),
         ("name=first&uri=other", []),
     ],
@@ -98,3 +101,13 @@ def test_consumers_are_found_by_username(call: Client) -> None:
 def test_metadata_has_no_name(call: Client) -> None:
     call("PUT", "/plugin_metadata/known", {"name": 1})
     assert call("GET", "/plugin_metadata?name=known").json()["total"] == 0
+
+
+@pytest.mark.parametrize("argument", ["name", "uri"])
+@pytest.mark.parametrize("pattern", ["(", "(a%2B)*b", "x" * 1025])
+def test_a_pattern_that_is_none_or_takes_for_ever_is_refused(
+    call: Client, argument: str, pattern: str
+) -> None:
+    answer = call("GET", f"/routes?{argument}={pattern}")
+    assert answer.status == 400
+    assert answer.json()["error_msg"].startswith(f'query argument "{argument}": ')

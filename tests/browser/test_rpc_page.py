@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from .conftest import OpenPage
 from .service import EVIL, LONG
@@ -305,6 +305,23 @@ def test_answers_stand_beside_their_calls(open_page: OpenPage, path: str) -> Non
     expect(page.locator(".leftovers")).to_have_count(0)
     button(page, "Move up tennis@book").click()
     expect(answers.nth(1)).to_contain_text("Error 4001 The court is taken")
+
+
+def test_answers_come_in_any_order(open_page: OpenPage) -> None:
+    page = open_page()
+    ids: list[Any] = ["1", 1, 2, "x"]
+    edit_batch(page, json.dumps([{"jsonrpc": "2.0", "method": "tennis@ping", "id": one} for one in ids]))
+    answers = [{"jsonrpc": "2.0", "result": repr(one), "id": one} for one in ("2", 1, "1", "y")]
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=answers) if route.request.method == "POST" else route.continue_()
+
+    page.route("**/rpc/", answer)
+    button(page, "Send batch").click()
+    shown = page.locator(".entry-answer")
+    expect(shown).to_have_text(["\"'1'\"", '"1"', "\"'2'\"", "No answer with this id."])
+    expect(page.locator(".leftovers")).to_contain_text("'y'")
+    page.unroute("**/rpc/")
 
 
 def test_calls_of_a_batch_are_moved_and_removed(open_page: OpenPage) -> None:

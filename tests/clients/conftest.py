@@ -19,7 +19,7 @@ RECURSION_LIMIT = sys.getrecursionlimit()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in this directory: it starts real servers. Undo what importing web3 does to Python."""
+    """Mark every test in this directory: it starts real servers. Undo what web3 does to Python."""
     sys.setrecursionlimit(RECURSION_LIMIT)
     for item in items:
         if Path(__file__).parent in item.path.parents:

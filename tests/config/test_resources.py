@@ -5,10 +5,17 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchway.config.resources import (
+    Consumer,
+    ConsumerGroup,
+    Credential,
+    GlobalRule,
     Node,
+    PluginConfig,
+    Service,
     Timeout,
     Tls,
     decode,
+    decode_resource,
     decode_route,
     decode_upstream,
 )
@@ -56,6 +63,10 @@ def test_a_route_says_all_it_can_say() -> None:
         "upstream_id": "u",
         "plugins": {"key-auth": {"key": None}},
         "status": 0,
+        "remote_addrs": ["127.0.0.1", "10.0.0.0/8", "::1/64"],
+        "vars": [["arg_a", "==", "b"]],
+        "service_id": "s",
+        "plugin_config_id": "c",
         "timeout": {"connect": 1, "send": 0.5, "read": 2},
         "name": "n",
         "desc": "",
@@ -68,11 +79,13 @@ def test_a_route_says_all_it_can_say() -> None:
     assert decoded.timeout == Timeout(1, 0.5, 2)
     assert decoded.uri_list == ("/a", "/b/*")
     assert decoded.host_list == ("foo.com", "*.bar.com", "[::1]:80")
+    assert decoded.remote_addr_list == ("127.0.0.1", "10.0.0.0/8", "::1/64")
     said = {name: getattr(decoded, name) for name in document if name != "timeout"}
     expected = document | {
         "uris": ("/a", "/b/*"),
         "methods": ("GET", "PURGE"),
         "hosts": ("foo.com", "*.bar.com", "[::1]:80"),
+        "remote_addrs": ("127.0.0.1", "10.0.0.0/8", "::1/64"),
     }
     del expected["timeout"]
     assert said == expected
@@ -95,15 +108,19 @@ def test_an_upstream_has_defaults() -> None:
         "desc": None,
         "labels": {},
         "type": "roundrobin",
+        "hash_on": "vars",
+        "key": None,
         "nodes": None,
         "scheme": "http",
         "pass_host": "pass",
         "upstream_host": None,
         "timeout": Timeout(60, 60, 60),
         "retries": None,
+        "retry_timeout": 0,
         "keepalive_pool": None,
         "max_connections": None,
-        "tls": Tls(verify=False),
+        "tls": Tls(client_cert=None, client_key=None, verify=False),
+        "checks": None,
         "create_time": None,
         "update_time": None,
     }
@@ -127,8 +144,10 @@ def test_decoding_leaves_the_document_as_it_was() -> None:
     assert document == route(id=1, upstream=upstream(id=2))
 
 
-@pytest.mark.parametrize("uri", ["/", "/*", "/a/*", "/a*", "/a/b.html", "/ä", "/a:b", "/%2F"])
-def test_a_uri_is_exact_or_a_prefix(uri: str) -> None:
+@pytest.mark.parametrize(
+    "uri", ["/", "/*", "/a/*", "/a*", "/a/b.html", "/ä", "/a:b", "/%2F", "/a/:id/b", "/a/*rest"]
+)
+def test_a_uri_is_exact_or_a_prefix_or_has_parameters(uri: str) -> None:
     assert decode_route(route(uri=uri)).uri_list == (uri,)
 
 
@@ -178,6 +197,55 @@ def test_a_node_without_a_host_name_is_refused(host: str) -> None:
     assert message.endswith(" is no host name or address")
 
 
+# --- services, consumers and sets of plugins
+
+
+def test_a_service_says_all_it_can_say() -> None:
+    document = {"id": 1, "hosts": ["a.com"], "upstream_id": 2, "plugins": {}, "labels": {"a": "b"}}
+    service = decode_resource(document, Service, "service")
+
+    assert (service.id, service.hosts, service.upstream_id) == ("1", ("a.com",), "2")
+    assert decode_resource({}, Service, "service").upstream is None
+
+
+def test_a_consumer_says_all_it_can_say() -> None:
+    document = {"username": "jack", "group_id": 7, "plugins": {"key-auth": {"key": "a"}}, "desc": "x"}
+    consumer = decode_resource(document, Consumer, "consumer")
+
+    assert (consumer.username, consumer.group_id, consumer.desc) == ("jack", "7", "x")
+    assert consumer.plugins == {"key-auth": {"key": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "message"),
+    [
+        (Consumer, {}, 'property "username" is required'),
+        (Consumer, {"username": "a b"}, 'property "username": expected str matching regex'),
+        (Consumer, {"username": "a\n"}, 'property "username": expected str matching regex'),
+        (Consumer, {"username": "a", "plugins": None}, 'property "plugins": expected a value, got null'),
+        (Credential, {"plugins": {"a": {}, "b": {}}}, 'property "plugins": expected object of length <= 1'),
+        (Credential, {"username": "a"}, 'unknown property "username"'),
+        (ConsumerGroup, {}, 'property "plugins" is required'),
+        (PluginConfig, {"plugins": {"a": 1}}, 'property "plugins[a]": expected object, got 1'),
+        (GlobalRule, {"plugins": {}, "uri": "/a"}, 'unknown property "uri"'),
+        (Service, {"upstream": {"nodes": {}}, "upstream_id": "1"}, 'only one of "upstream" and'),
+        (Service, {"hosts": []}, 'property "hosts": expected array of length >= 1'),
+    ],
+)
+def test_what_is_none_of_its_kind_is_refused(kind: type[Struct], document: object, message: str) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        decode_resource(document, kind, "thing")
+    assert one_line(caught.value, "invalid thing: ").startswith(message)
+
+
+def test_a_consumers_values_may_be_hidden() -> None:
+    with pytest.raises(InvalidResource) as caught:
+        decode_resource(
+            {"username": "jack", "plugins": {"a": "secret"}}, Consumer, "consumer", show_values=False
+        )
+    assert caught.value.message == 'invalid consumer: property "plugins[a]": expected object, got str'
+
+
 # --- what is refused
 
 ROUTE_FAULTS: list[tuple[Any, str]] = [
@@ -188,15 +256,23 @@ ROUTE_FAULTS: list[tuple[Any, str]] = [
     (route(uris=["/b"]), 'exactly one of "uri" and "uris" is expected'),
     (route(host="a", hosts=["b"]), 'only one of "host" and "hosts" is expected'),
     (route(upstream_id="1"), 'only one of "upstream" and "upstream_id" is expected'),
-    ({"uri": "/a"}, 'one of "upstream", "upstream_id" and "plugins" is required'),
+    ({"uri": "/a"}, 'one of "upstream", "upstream_id", "service_id" and "plugins" is required'),
     (route(uri=""), 'property "uri": expected str of length >= 1, got ""'),
     (route(uri=1), 'property "uri": expected str, got 1'),
     (route(uri="a"), 'uri "a" must begin with "/"'),
     (route(uri="*"), 'uri "*" must begin with "/"'),
-    (route(uri="/a/*/b"), 'uri "/a/*/b": "*" before the last character is not supported'),
-    (route(uri="/a/**"), 'uri "/a/**": "*" before the last character is not supported'),
-    (route(uri="/a/*rest"), 'uri "/a/*rest": "*" before the last character is not supported'),
-    (route(uri="/a/:id"), 'uri "/a/:id": parameters (":name") are not supported'),
+    (route(uri="/a/*/b"), 'uri "/a/*/b": nothing may stand behind "*" but the name'),
+    (route(uri="/a/**"), 'uri "/a/**": nothing may stand behind "*" but the name'),
+    (route(uri="/a*rest"), 'uri "/a*rest": "*" must be the last character, or begin the last segment'),
+    (route(vars=1), 'property "vars": expected array, got 1'),
+    (route(vars=[["arg_a", "=", "b"]]), "vars[0][1]: expected one of "),
+    (route(remote_addr="a"), 'remote_addr "a" is no address and no network'),
+    (route(remote_addr="1.2.3.4/33"), 'remote_addr "1.2.3.4/33" is no address and no network'),
+    (route(remote_addr="::1", remote_addrs=["::1"]), 'only one of "remote_addr" and "remote_addrs" is'),
+    ({"uri": "/a", "plugins": {}, "remote_addrs": []}, 'property "remote_addrs": expected array of length'),
+    (route(remote_addrs=["::1", "::1"]), '"remote_addrs" names a value twice'),
+    (route(service_id="a b"), 'property "service_id": expected str matching regex'),
+    (route(plugin_config_id=0), 'property "plugin_config_id": expected str, got 0'),
     ({"uris": ["/a", "b"], "plugins": {}}, 'uri "b" must begin with "/"'),
     ({"uris": [], "plugins": {}}, 'property "uris": expected array of length >= 1'),
     ({"uris": ["/a", "/a"], "plugins": {}}, '"uris" names a value twice'),
@@ -277,7 +353,39 @@ UPSTREAM_FAULTS: list[tuple[Any, str]] = [
         'property "nodes[0].port": expected int <= 65535, got 65536',
     ),
     ({"nodes": [{"host": "a", "weight": 1, "x": 1}]}, 'unknown property "nodes[0].x"'),
-    (upstream(type="none"), 'property "type": expected "roundrobin", got "none"'),
+    (
+        upstream(type="none"),
+        'property "type": expected one of "roundrobin", "chash", "least_conn", "ewma", got "none"',
+    ),
+    (upstream(type="chash"), '"key" is required when "type" is "chash"'),
+    (upstream(type="chash", key="nothing"), '"key" "nothing" is none that "hash_on" "vars" takes'),
+    (upstream(type="chash", hash_on="header", key="a b"), '"key" "a b" is none that "hash_on" "header"'),
+    (upstream(type="chash", hash_on="vars_combinations", key="a"), '"key" "a" is none that'),
+    (upstream(hash_on="x"), 'property "hash_on": expected one of "vars", "header", "cookie", "consumer"'),
+    (upstream(retry_timeout=-1), 'property "retry_timeout": expected float >= 0.0, got -1'),
+    (upstream(checks={}), 'property "checks.active" is required'),
+    (upstream(checks={"active": {"type": "udp"}}), 'property "checks.active.type": expected one of "http"'),
+    (
+        upstream(checks={"active": {"healthy": {"successes": 0}}}),
+        'property "checks.active.healthy.successes": expected int >= 1, got 0',
+    ),
+    (
+        upstream(checks={"active": {"unhealthy": {"http_statuses": [500, 500]}}}),
+        'property "checks.active.unhealthy": "http_statuses" names a value twice',
+    ),
+    (
+        upstream(checks={"active": {}, "passive": {"healthy": {"http_statuses": [600]}}}),
+        'property "checks.passive.healthy.http_statuses[0]": expected int <= 599, got 600',
+    ),
+    (
+        upstream(tls={"client_cert": "x" * 128}),
+        'property "tls": "client_cert" and "client_key" are expected',
+    ),
+    (upstream(tls={"client_cert": "x"}), 'property "tls.client_cert": expected str of length >= 128'),
+    (
+        upstream(nodes=[{"host": "a", "weight": 1, "priority": "x"}]),
+        'property "nodes[0].priority": expected',
+    ),
     (upstream(scheme="ftp"), 'property "scheme": expected one of "http", "https", got "ftp"'),
     (upstream(scheme=[]), 'property "scheme": expected str, got array of length 0'),
     (
@@ -320,14 +428,9 @@ def test_a_faulty_choice_tells_all_choices() -> None:
     [
         "enable_websocket",
         "filter_func",
-        "plugin_config_id",
-        "remote_addr",
-        "remote_addrs",
         "script",
         "script_id",
-        "service_id",
         "service_protocol",
-        "vars",
     ],
 )
 @pytest.mark.parametrize("value", [False, [], "x"])
@@ -336,23 +439,21 @@ def test_a_property_of_apisix_routes_is_not_supported(name: str, value: object) 
     assert message == f'property "{name}" is not supported by batchway'
 
 
+@pytest.mark.parametrize("name", ["enable_websocket", "script"])
+def test_a_property_of_apisix_services_is_not_supported(name: str) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        decode_resource({name: True}, Service, "service")
+    assert caught.value.message == f'invalid service: property "{name}" is not supported by batchway'
+
+
 UPSTREAM_NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
-    (upstream(checks={}), '"{}checks" is'),
     (upstream(discovery_args={}), '"{}discovery_args" is'),
     (upstream(discovery_type="dns"), '"{}discovery_type" is'),
-    (upstream(hash_on="vars"), '"{}hash_on" is'),
-    (upstream(key="uri"), '"{}key" is'),
-    (upstream(retry_timeout=1), '"{}retry_timeout" is'),
     ({"service_name": "x", "discovery_type": "dns"}, '"{}service_name" is'),
-    (upstream(tls={"client_cert": "x"}), '"{}tls.client_cert" is'),
-    (upstream(tls={"client_key": "x"}), '"{}tls.client_key" is'),
     (upstream(tls={"client_cert_id": "x"}), '"{}tls.client_cert_id" is'),
-    (upstream(nodes=[{"host": "a", "weight": 1, "metadata": {}}]), '"{}nodes[0].metadata" is'),
-    (upstream(nodes=[{"host": "a", "weight": 1, "priority": 1}]), '"{}nodes[0].priority": 1 is'),
-    (upstream(type="chash"), '"{}type": "chash" is'),
-    (upstream(type="least_conn"), '"{}type": "least_conn" is'),
-    (upstream(type="ewma"), '"{}type": "ewma" is'),
+    (upstream(tls={"ca_id": "x"}), '"{}tls.ca_id" is'),
     (upstream(scheme="grpc"), '"{}scheme": "grpc" is'),
+    (upstream(scheme="grpcs"), '"{}scheme": "grpcs" is'),
     (upstream(scheme="kafka"), '"{}scheme": "kafka" is'),
 ]
 

@@ -1,4 +1,4 @@
-"""Bodies nested so deeply that a decoder would use up the stack, once a library has raised Python's limit."""
+"""Bodies so deep that a decoder would use up the stack, once a library has raised Python's limit."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from batchway.model import Headers, Limits, Origin
 
 CALL = b'{"jsonrpc":"2.0","method":"a","id":1,"x":%b,"x":1}'
 BATCH = b'{"headers":{"a":%b},"pipeline":[{"path":"/"}]}'
-for depth in (2_000, 60_000, 500_000):
+for depth in (2_000, 100_000):
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
         nested = opening * depth + b"1" + closing * depth
         for body in (nested, opening * depth, CALL % nested, b"[%b]" % (CALL % nested)):
@@ -31,7 +31,7 @@ for depth in (2_000, 60_000, 500_000):
                 raise AssertionError(body[:100])
         for body in (nested, BATCH % nested):
             try:
-                apisix.decode(body, Headers(), Origin("192.0.2.7"), Limits())
+                apisix.decode(body, Headers(), Origin("192.0.2.7"), Limits(max_body_size=10_000_000))
             except MalformedBatch:
                 pass
             else:

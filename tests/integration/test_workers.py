@@ -311,6 +311,13 @@ def test_the_admin_api_can_ask_for_a_reload(gateway: Gateway) -> None:
 # --- start and end
 
 
+def test_the_supervisor_has_one_thread(gateway: Gateway) -> None:
+    """Else what it forks could wait for ever for a lock that another thread has."""
+    assert gateway.admin("PUT", "/plugins/reload").status == 200
+
+    assert len(os.listdir(f"/proc/{gateway.running().pid}/task")) == 1
+
+
 def test_what_is_said_from_start_to_end(gateway: Gateway) -> None:
     gateway.stop()
 

@@ -16,6 +16,7 @@ class FakeGateway:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self.note_batch = None
         self.items: list[Request] = []
 
     async def handle(self, request: Request) -> Response:

@@ -46,7 +46,7 @@ def held_back(release: threading.Event) -> Behaviour:
 
 
 def test_calls_of_many_tasks_leave_as_one_batch(server: Scripted) -> None:
-    async def ask(client: AsyncRpcClient) -> list[Any]:
+    async def ask(client: AsyncRpcClient) -> Any:
         calls = [client.call("m", number) for number in range(5)]
         return await asyncio.gather(*calls, client.notify("n"))
 
@@ -61,7 +61,7 @@ def test_a_call_alone_leaves_when_the_window_ends_and_is_no_array(server: Script
 
 
 def test_a_full_batch_leaves_at_once(server: Scripted) -> None:
-    async def ask(client: AsyncRpcClient) -> list[Any]:
+    async def ask(client: AsyncRpcClient) -> Any:
         return await asyncio.gather(*(client.call("m", number) for number in range(6)))
 
     asked(server, ask, max_batch=2, batch_window_s=LONG_S)
@@ -74,7 +74,7 @@ def test_each_call_gets_its_own_error() -> None:
         good = {"jsonrpc": "2.0", "result": "even", "id": str(said[1]["id"])}
         return [good, {"jsonrpc": "2.0", "error": error, "id": said[0]["id"]}]
 
-    async def ask(client: AsyncRpcClient) -> list[Any]:
+    async def ask(client: AsyncRpcClient) -> Any:
         return await asyncio.gather(client.call("a"), client.call("b"), return_exceptions=True)
 
     with Scripted(answering(answer)) as server:
@@ -84,7 +84,7 @@ def test_each_call_gets_its_own_error() -> None:
 
 
 def test_a_batch_that_fails_fails_each_call() -> None:
-    async def ask(client: AsyncRpcClient) -> list[Any]:
+    async def ask(client: AsyncRpcClient) -> Any:
         return await asyncio.gather(client.call("a"), client.call("b"), return_exceptions=True)
 
     with Scripted(answering(lambda _: b"", status="503 Busy")) as server:
@@ -114,15 +114,15 @@ def test_a_call_cancelled_on_its_way_leaves_the_others_alone() -> None:
     async def ask(client: AsyncRpcClient) -> Any:
         first = asyncio.create_task(client.call("first"))
         second = asyncio.create_task(client.call("second"))
-        await until(lambda: server.requests)
+        await until(lambda: holding.requests)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
         release.set()
         return await second
 
-    with Scripted(held_back(release)) as server:
-        assert asked(server, ask) == "second"
+    with Scripted(held_back(release)) as holding:
+        assert asked(holding, ask) == "second"
 
 
 def test_a_batch_that_nobody_waits_for_any_more_is_cut_off() -> None:
@@ -130,7 +130,7 @@ def test_a_batch_that_nobody_waits_for_any_more_is_cut_off() -> None:
 
     async def ask(client: AsyncRpcClient) -> None:
         tasks = [asyncio.create_task(client.call(name)) for name in "ab"]
-        await until(lambda: server.requests)
+        await until(lambda: holding.requests)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,9 +139,9 @@ def test_a_batch_that_nobody_waits_for_any_more_is_cut_off() -> None:
         release.set()
         assert await client.call("c") == "c"
 
-    with Scripted(held_back(release)) as server:
-        asked(server, ask, max_connections=1)
-        assert server.accepted == 2
+    with Scripted(held_back(release)) as holding:
+        asked(holding, ask, max_connections=1)
+        assert holding.accepted == 2
 
 
 def test_a_call_with_little_time_leaves_the_others_alone() -> None:
@@ -154,17 +154,17 @@ def test_a_call_with_little_time_leaves_the_others_alone() -> None:
         release.set()
         return await patient
 
-    with Scripted(held_back(release)) as server:
-        assert asked(server, ask, max_batch=2, batch_window_s=LONG_S) == "patient"
+    with Scripted(held_back(release)) as holding:
+        assert asked(holding, ask, max_batch=2, batch_window_s=LONG_S) == "patient"
 
 
 def test_closing_fails_what_waits() -> None:
     release = threading.Event()
 
-    async def ask(client: AsyncRpcClient) -> list[Any]:
+    async def ask(client: AsyncRpcClient) -> Any:
         flying = asyncio.create_task(client.call("flying"))
         other = asyncio.create_task(client.call("other"))
-        await until(lambda: server.requests)
+        await until(lambda: holding.requests)
         waiting = asyncio.create_task(client.call("waiting"))
         await asyncio.sleep(0)
         await client.aclose()
@@ -172,8 +172,8 @@ def test_closing_fails_what_waits() -> None:
         release.set()
         return found
 
-    with Scripted(held_back(release)) as server:
-        found = asked(server, ask, max_batch=2, batch_window_s=LONG_S)
+    with Scripted(held_back(release)) as holding:
+        found = asked(holding, ask, max_batch=2, batch_window_s=LONG_S)
     assert [type(one) for one in found] == [ClientClosed] * 3
 
 

@@ -1,43 +1,25 @@
-"""Several processes open one store at the same moment."""
+"""A store is opened while another process is at the same."""
 
-import subprocess
-import sys
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-OPEN_AT_ONCE = """
-import asyncio, os, sys
-from pathlib import Path
 from batchway.store.sqlite import SqliteStore
 
-async def use(path):
-    store = await SqliteStore.open(path)
-    await store.put(f"/routes/{os.getpid()}", b"{}")
-    await store.close()
 
-for turn in range(20):
-    pids = []
-    read, write = os.pipe()
-    for _ in range(4):
-        pid = os.fork()
-        if not pid:
-            os.close(write)
-            os.read(read, 1)  # all of them begin when this closes
-            code = 1
-            try:
-                asyncio.run(use(Path(sys.argv[1]) / f"{turn}.db"))
-                code = 0
-            finally:
-                os._exit(code)
-        pids.append(pid)
-    os.close(read)
-    os.close(write)
-    print(*(os.waitpid(pid, 0)[1] for pid in pids))
-"""
+def test_a_lock_on_a_new_file_is_waited_for(path: Path) -> None:
+    """Such as that of another process between making the file and setting it up."""
 
+    async def check() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            opening = asyncio.create_task(SqliteStore.open(path))
+            done, _ = await asyncio.wait((opening,), timeout=0.05)
+            assert not done
+            other.execute("COMMIT")
+            store = await opening
+            await store.put("/routes/1", b"{}")
+            await store.close()
 
-def test_processes_that_open_a_new_store_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OPEN_AT_ONCE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
-
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == ["0 0 0 0"] * 20
+    asyncio.run(check())

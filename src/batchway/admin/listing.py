@@ -1,11 +1,13 @@
 """Which resources a list shows. Source: apisix/admin/v3_adapter.lua, `filter` and `pagination`."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from batchway.admin.kinds import Document, Kind
+from batchway.config.pattern import compile_pattern
 from batchway.errors import BatchwayError
 
 PAGE_SIZES = range(10, 501)
@@ -26,12 +28,12 @@ class Selection(Struct, frozen=True):
     page: int = 1
     page_size: int | None = None
     """None: all on one page."""
-    name: str | None = None
-    """Part of the name; of a consumer, of its username."""
+    name: re.Pattern[str] | None = None
+    """Matches somewhere in the name; in a consumer's username."""
     label: str | None = None
     """A label's name, or `name:value`."""
-    uri: str | None = None
-    """Part of a route's `uri`, or of one of its `uris`."""
+    uri: re.Pattern[str] | None = None
+    """Matches somewhere in a route's `uri`, or in one of its `uris`."""
     references: dict[str, str] = {}
     """Values of properties that name other resources, such as `service_id`."""
 
@@ -43,9 +45,9 @@ class Selection(Struct, frozen=True):
     def takes(self, document: Document) -> bool:
         """Whether the resource has all that is asked for."""
         return (
-            (self.name is None or self.name in _text(document.get("name", document.get("username"))))
+            (self.name is None or self.name.search(_name(document)) is not None)
             and (self.label is None or _has_label(document.get("labels"), self.label))
-            and (self.uri is None or any(self.uri in uri for uri in _uris(document)))
+            and (self.uri is None or any(map(self.uri.search, _uris(document))))
             and all(str(document.get(name)) == id_ for name, id_ in self.references.items())
         )
 
@@ -59,7 +61,23 @@ def selection(args: Mapping[str, str], kind: Kind) -> Selection:
             msg = f'query argument "filter": expected {expected}, got "{name}"'
             raise BadArgument(msg)
     page, page_size = _page(args)
-    return Selection(page, page_size, args.get("name"), args.get("label"), args.get("uri"), references)
+    return Selection(
+        page,
+        page_size,
+        _pattern(args, "name"),
+        args.get("label"),
+        _pattern(args, "uri"),
+        references,
+    )
+
+
+def _pattern(args: Mapping[str, str], name: str) -> re.Pattern[str] | None:
+    if name not in args:
+        return None
+    try:
+        return compile_pattern(args[name], f'query argument "{name}"')
+    except ValueError as error:
+        raise BadArgument(str(error)) from None
 
 
 def _page(args: Mapping[str, str]) -> tuple[int, int | None]:
@@ -77,6 +95,10 @@ def _number(text: str) -> int | None:
         return int(text[:10])
     except ValueError:
         return None
+
+
+def _name(document: Document) -> str:
+    return _text(document.get("name", document.get("username")))
 
 
 def _text(value: object) -> str:

@@ -228,7 +228,9 @@ def _check_own_id(place: Place, document: Document, name: str) -> None:
 def _own_id(kind: Kind, document: Document, name: str = "") -> str | None:
     """The id that the document says it has; APISIX's may be integers."""
     id_ = document.get(name or kind.id_name)
-    return str(id_) if type(id_) in (str, int) else None
+    if type(id_) is int:
+        return str(id_) if id_ >= 1 else None
+    return id_ if isinstance(id_, str) else None
 
 
 def _parent(place: Place) -> Place:

@@ -44,9 +44,9 @@ NGINX = _names("""
 """)
 
 NGINX_HTTP = _names("""
-    access_log access_log_buffer access_log_format access_log_format_escape charset
+    access_log_buffer charset
     client_body_timeout client_header_timeout client_max_body_size custom_lua_shared_dict
-    enable_access_log keepalive_timeout lua_shared_dict proxy_ssl_server_name send_timeout
+    keepalive_timeout lua_shared_dict proxy_ssl_server_name send_timeout
     underscores_in_headers upstream variables_hash_max_size
 """)
 

@@ -124,6 +124,13 @@ class Settings(Struct, frozen=True):
     real_ip_from: tuple[Network, ...] = ()
     """Peers whose real-IP header is believed. APISIX's default is 127.0.0.1; here it is nobody."""
     real_ip_recursive: bool = False
+    enable_access_log: bool | None = None
+    """None: if `access_log` says where to."""
+    access_log: str | None = None
+    """A file, or `stdout` or `stderr`; None: `logs/access.log`, if there is to be one."""
+    access_log_format: str | None = None
+    """As nginx's `log_format`; None: batchway's own."""
+    access_log_format_escape: Literal["default", "json"] = "default"
     trusted_addresses: tuple[Network, ...] = ()
     """Peers whose `X-Forwarded-*` headers are believed."""
     dns_resolver: tuple[str, ...] = ()

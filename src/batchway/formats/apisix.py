@@ -34,6 +34,7 @@ from batchway.model import (
     error_response,
 )
 
+NAME = "apisix"
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"]
 
 VERSIONS = frozenset({1.0, 1.1, "1.0", "1.1"})

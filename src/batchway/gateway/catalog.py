@@ -129,7 +129,14 @@ class Catalog:
             sets.append(named)
         document = None if service is None else service.document
         return Ready(
-            Matched(entry.id, entry.name, entry.service_id, None if document is None else document.name),
+            Matched(
+                entry.id,
+                entry.name,
+                entry.service_id,
+                None if document is None else document.name,
+                entry.uri_list[0] if len(entry.uri_list) == 1 else "",
+                entry.host_list[0] if len(entry.host_list) == 1 else "",
+            ),
             Pipeline.of(*sets, entry.plugins),
             self._client(entry, service),
             entry.timeout,

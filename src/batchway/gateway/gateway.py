@@ -3,7 +3,9 @@
 It knows nothing of batches. An item and a request from the wire take this way alike.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -11,12 +13,13 @@ from msgspec import Struct
 from batchway.config.resources import Timeout, Upstream
 from batchway.errors import BatchwayError, MethodRefused, NoHealthyNode, RouteNotFound
 from batchway.gateway.catalog import Catalog, Entry, Ready
+from batchway.gateway.fetch import fetch
 from batchway.gateway.forward import Forwarding
 from batchway.gateway.observe import Observer, observed
 from batchway.gateway.paths import PathRules
 from batchway.gateway.pipeline import NO_PLUGINS, Pipeline, ask, filtered
 from batchway.gateway.router import Candidate, RouterKind
-from batchway.model import Request, Response, error_response
+from batchway.model import BatchReport, Request, Response, error_response
 from batchway.plugins import Consumer, Context, Counters, Credential, Handler, Plugin, PublicApi, Registry
 from batchway.plugins.counters import LocalCounters
 from batchway.plugins.public_api import PublicApiPlugin
@@ -90,6 +93,11 @@ class Gateway:
         self.registry = self.catalog.registry = registry
         self.terms = terms
         self.forwarding = forwarding
+        self._of_batches = [
+            plugin.batch_over
+            for plugin in registry.plugins.values()
+            if plugin.batch_over.__func__ is not Plugin.batch_over.__func__  # type: ignore[attr-defined]
+        ]
         self._apis: dict[str, PublicApi] = {api.uri: api for api in registry.public_apis(self)}
         self.changed()
 
@@ -179,7 +187,11 @@ class Gateway:
         request = context.request
         lookup = context.var if client.needs_lookup else None
         block = self.forwarding.block(request)
-        return await client.send(request, block, ready.timeout, lookup)
+        began = time.perf_counter()
+        try:
+            return await client.send(request, block, ready.timeout, lookup)
+        finally:
+            context.upstream_s = time.perf_counter() - began
 
     # --- to the route
 
@@ -223,7 +235,7 @@ class Gateway:
         """The plugin's metadata, or its defaults."""
         return self._metadata.get(name) or self.registry.default_metadata(name)
 
-    def attributes(self, name: str) -> Struct:
+    def attributes(self, name: str) -> Any:
         """The plugin's `plugin_attr`, or its defaults."""
         return self.registry.attributes(name)
 
@@ -247,6 +259,19 @@ class Gateway:
     def build(self, name: str, config: object, owner: str) -> Plugin | None:
         """A plugin for one that is made of others; None if its `_meta` disables it."""
         return self.registry.build(name, config, self, owner)
+
+    async def fetch(self, url: str) -> bytes:
+        """A small document from elsewhere. Raises UpstreamError."""
+        return await fetch(url, self.pools, self.terms)
+
+    @property
+    def note_batch(self) -> Callable[[BatchReport], None] | None:
+        """What takes note of batches; None if nothing does."""
+        return self._note_batch if self._of_batches else None
+
+    def _note_batch(self, report: BatchReport) -> None:
+        for note in self._of_batches:
+            note(report)
 
     # --- what changes
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
-from batchway.model import Request, Response
+from batchway.model import BatchReport, Request, Response
 from batchway.plugins.context import Consumer, Context, Credential
 
 
@@ -49,8 +49,18 @@ class Gateway(Protocol):
     def credentials(self, name: str) -> list[Credential]:
         """All credentials of that auth plugin."""
 
+    @property
+    def note_batch(self) -> Callable[[BatchReport], None] | None:
+        """What takes note of batches; None if nothing does."""
+
     def consumer(self, username: str) -> Consumer | None:
         """The consumer of that name."""
+
+    async def fetch(self, url: str) -> bytes:
+        """The body of the answer 200 to a GET: at most 64 KiB, within seconds, no redirect followed.
+
+        Raises UpstreamError for any other answer and for none.
+        """
 
     def build(self, name: str, config: object, owner: str) -> "Plugin | None":
         """Another plugin, for one that is made of others; None if its `_meta` disables it.
@@ -138,6 +148,10 @@ class Plugin:
     @classmethod
     def check(cls, config: Any, registry: "Plugins") -> None:
         """Raises InvalidResource for a config that its Struct takes and the plugin does not."""
+
+    @classmethod
+    def batch_over(cls, report: BatchReport) -> None:
+        """Take note of a batch that is over, whatever route it came by, while the plugin is enabled."""
 
     @classmethod
     def public_apis(cls, gateway: Gateway, attributes: Any) -> list[PublicApi]:

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 
 from batchway.model import Response
-from batchway.plugins.auth import AuthPlugin
+from batchway.plugins.auth import Anonymous, AuthPlugin, Realm
 from batchway.plugins.context import Context, Credential
+from batchway.plugins.variables import header
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,9 +18,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     hide_credentials: bool = False
     """Whether the upstream does not get to see name and password."""
-    realm: str = "basic"
-    anonymous_consumer: str | None = None
-    """Whose requests those without good credentials are; None: they are refused."""
+    realm: Realm = "basic"
+    anonymous_consumer: Anonymous = None
 
 
 class ConsumerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class BasicAuth(AuthPlugin):
 
     async def find(self, context: Context) -> Credential | Response:
         """Whose name and password the request has."""
-        given = context.var("http_authorization")
+        given = header(context.request, b"authorization")
         if given is None:
             return self.refuse("Missing authorization in request")
         pair = _name_and_password(given)
@@ -55,8 +55,6 @@ class BasicAuth(AuthPlugin):
         fits = hmac.compare_digest(known.encode(), password.encode())
         if credential is None or not fits:
             return self.refuse("Invalid user authorization")
-        if self.config.hide_credentials:
-            context.remove_header("authorization")
         return credential
 
 
@@ -66,7 +64,7 @@ def _name_and_password(given: str) -> tuple[str, str] | None:
         return None
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except (binascii.Error, ValueError):  # no ASCII, no base64, no UTF-8
         return None
     name, colon, password = decoded.partition(":")
     return (name, password) if colon else None

@@ -31,6 +31,7 @@ class BatchRequests(Plugin):
         """`POST /apisix/batch-requests`, or another URI from `plugin_attr`."""
 
         async def run_batch(request: Request) -> Response:
-            return await endpoint.answer(request, gateway.handle, gateway.metadata(cls.name))
+            limits = gateway.metadata(cls.name)
+            return await endpoint.answer(request, gateway.handle, limits, note=gateway.note_batch)
 
         return [PublicApi(frozenset({"POST"}), attributes.uri, run_batch)]

@@ -16,17 +16,18 @@ class Allowed(Struct, frozen=True, forbid_unknown_fields=True):
     """The methods that one of them may use."""
 
     user: str
-    methods: tuple[Method, ...] = ()
+    methods: Annotated[tuple[Method, ...], Meta(min_length=1)]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """Names that alone are served, or that are not; or the methods each may use."""
+    """Names that alone are served, or that are not; or the methods that some may use."""
 
     type: Literal["consumer_name", "consumer_group_id", "service_id", "route_id"] = "consumer_name"
     """What the names are of."""
     whitelist: Names | None = None
     blacklist: Names | None = None
-    allowed_by_methods: Annotated[tuple[Allowed, ...], Meta(min_length=1)] | None = None
+    allowed_by_methods: tuple[Allowed, ...] | None = None
+    """Who is not named here may use all methods."""
     rejected_code: Annotated[int, Meta(ge=200, le=599)] = 403
     rejected_msg: str | None = None
 
@@ -56,11 +57,11 @@ class ConsumerRestriction(Plugin):
         return json_response(config.rejected_code, {"message": message})
 
     def _may(self, name: str, method: str) -> bool:
+        """The blacklist goes before the whitelist, and that before the methods."""
         config = self.config
         if name in (config.blacklist or ()):
             return False
-        if config.whitelist is not None and name in config.whitelist:
-            return True
-        if config.allowed_by_methods is None:
-            return config.whitelist is None
-        return any(one.user == name and method in one.methods for one in config.allowed_by_methods)
+        if config.whitelist is not None:
+            return name in config.whitelist
+        allowed = next((one for one in config.allowed_by_methods or () if one.user == name), None)
+        return allowed is None or method in allowed.methods

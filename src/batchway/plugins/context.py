@@ -39,6 +39,10 @@ class Matched(Struct, frozen=True, eq=False):
     name: str | None = None
     service_id: str | None = None
     service_name: str | None = None
+    uri: str = ""
+    """The path it matches, if it is one alone."""
+    host: str = ""
+    """Likewise."""
 
 
 _NOWHERE = Matched("")
@@ -65,6 +69,7 @@ class Context:
         "request",
         "route",
         "status",
+        "upstream_s",
         "values",
     )
 
@@ -91,6 +96,8 @@ class Context:
         """Of the answer, once there is one."""
         self.body_bytes = 0
         """Of the answer, once it is sent."""
+        self.upstream_s: float | None = None
+        """Seconds until the upstream's answer began; None if it was not asked."""
 
     def var(self, name: str) -> str | None:
         """The value of a variable: of the request, the route, the consumer or a plugin's."""
@@ -104,7 +111,15 @@ class Context:
             return self.params.get(name.removeprefix("uri_param_"))
         if name == "upstream_addr":
             return self.request.upstream_addr or None
+        if name == "batch_id":
+            batch = self.original.batch or self.request.carries
+            return None if batch is None else batch.id
         return request_variable(self.original, name)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since the request was taken up."""
+        return time.perf_counter() - self.began
 
     # --- what goes on
 
@@ -170,5 +185,8 @@ _OWN: dict[str, Callable[[Context], str | None]] = {
     "upstream_uri": lambda context: context.request.path,
     "status": lambda context: str(context.status) if context.status else None,
     "body_bytes_sent": lambda context: str(context.body_bytes),
-    "request_time": lambda context: f"{time.perf_counter() - context.began:.3f}",
+    "upstream_response_time": lambda context: (
+        None if context.upstream_s is None else f"{context.upstream_s:.3f}"
+    ),
+    "request_time": lambda context: f"{context.duration_s:.3f}",
 }

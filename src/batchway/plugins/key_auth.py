@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from batchway.model import Response
 from batchway.plugins.arguments import without_argument
-from batchway.plugins.auth import AuthPlugin
+from batchway.plugins.auth import Anonymous, AuthPlugin, Realm
 from batchway.plugins.context import Context, Credential
 from batchway.plugins.variables import argument, header
 
@@ -21,9 +21,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     query: str = "apikey"
     hide_credentials: bool = False
     """Whether the upstream does not get to see the key."""
-    realm: str = "key"
-    anonymous_consumer: str | None = None
-    """Whose requests those without a good key are; None: they are refused."""
+    realm: Realm = "key"
+    anonymous_consumer: Anonymous = None
 
 
 class ConsumerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,20 +44,18 @@ class KeyAuth(AuthPlugin):
 
     async def find(self, context: Context) -> Credential | Response:
         """Whose key the request has."""
-        request = context.request
-        in_header = header(request, self.config.header.lower().encode("latin-1", "replace"))
-        key = in_header or argument(request.query, self.config.query)
+        key = self._in_header(context) or argument(context.request.query, self.config.query)
         if not key:
             return self.refuse("Missing API key in request")
         credential = self.gateway.credential(self.name, key)
-        if credential is None:
-            return self.refuse("Invalid API key in request")
-        if self.config.hide_credentials:
-            self._hide(context, in_header=bool(in_header))
-        return credential
+        return credential or self.refuse("Invalid API key in request")
 
-    def _hide(self, context: Context, *, in_header: bool) -> None:
-        if in_header:
+    def hide(self, context: Context) -> None:
+        """Hide the key where it was found, and nothing else."""
+        if self._in_header(context):
             context.remove_header(self.config.header)
         else:
             context.change(query=without_argument(context.request.query, self.config.query))
+
+    def _in_header(self, context: Context) -> str | None:
+        return header(context.request, self.config.header.lower().encode("latin-1", "replace"))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
-from batchway.errors import BatchwayError, InvalidResource
+from batchway.errors import InvalidResource
 from batchway.model import Response, json_response
 from batchway.plugins.base import Gateway, Plugin, Plugins
 from batchway.plugins.context import Context
@@ -45,16 +45,15 @@ class MultiAuth(Plugin):
                     raise InvalidResource(message)
 
     async def rewrite(self, context: Context) -> Response | None:
-        """A refusal if none of them knows the consumer."""
+        """A refusal with the challenges of all, if none of them knows the consumer."""
         challenges = []
+        before = context.credential
         for plugin in self._plugins:
-            try:
-                refusal = await plugin.rewrite(context)
-            except BatchwayError:  # what one cannot read, another may
-                continue
-            if refusal is None:
+            refusal = await plugin.rewrite(context)
+            if context.credential is not before:
                 return None
-            challenges += [pair for pair in refusal.headers if pair[0].lower() == b"www-authenticate"]
+            if refusal is not None:  # None from one whose `_meta` says not to ask it
+                challenges += [pair for pair in refusal.headers if pair[0].lower() == b"www-authenticate"]
         response = json_response(401, {"message": "Authorization Failed"})
         response.headers += challenges
         return response

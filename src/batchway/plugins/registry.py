@@ -25,6 +25,7 @@ from batchway.plugins.limit_count import LimitCount
 from batchway.plugins.meta import NO_META, Conditional, Meta
 from batchway.plugins.mocking import Mocking
 from batchway.plugins.multi_auth import MultiAuth
+from batchway.plugins.prometheus import Prometheus
 from batchway.plugins.proxy_rewrite import ProxyRewrite
 from batchway.plugins.public_api import PublicApiPlugin
 from batchway.plugins.real_ip import RealIp
@@ -55,6 +56,7 @@ PLUGINS: dict[str, type[Plugin]] = {
         FaultInjection,
         ConsumerRestriction,
         LimitCount,
+        Prometheus,
         PublicApiPlugin,
     )
 }

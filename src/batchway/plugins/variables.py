@@ -101,8 +101,6 @@ _KNOWN: dict[str, Callable[[Request], str | None]] = {
     "server_protocol": lambda request: "HTTP/1.1",
     "content_type": lambda request: header(request, b"content-type"),
     "content_length": lambda request: _length(request),
-    "batch_id": lambda request: request.batch.id if request.batch is not None else None,
-    "upstream_addr": lambda request: request.upstream_addr or None,
     "msec": lambda request: f"{time.time():.3f}",
     "time_iso8601": _now_iso8601,
     "time_local": _now_local,

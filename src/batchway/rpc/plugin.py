@@ -1,11 +1,12 @@
 """`json-rpc`: a route that serves a JSON-RPC app of this process, each call counted as a request."""
 
+import time
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from batchway.errors import ConfigError, InvalidResource
-from batchway.model import Response, read_body
+from batchway.model import BatchReport, Request, Response, read_body
 from batchway.plugins import Context, Gateway, Plugin
 from batchway.plugins.base import Plugins
 from batchway.rpc import context as rpc
@@ -57,8 +58,14 @@ class JsonRpc(Plugin):
         request = context.request
         if request.batch is not None and not isinstance(request.body, bytes):
             context.change(body=await read_body(request.body, request.batch.max_reply_size))
+        began = time.perf_counter()
         response = await ask(self._app, context.request, {MIDDLEWARE: (counted,)})
-        return response if counted.calls else await counted.request(response)
+        if not counted.calls:
+            return await counted.request(response)
+        note = self.gateway.note_batch
+        if note is not None:
+            note(_report(context.request, response, counted, time.perf_counter() - began))
+        return response
 
 
 def _load(config: Config) -> Any:
@@ -76,13 +83,17 @@ class _Counted:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.calls = 0
+        self.failed = 0
 
     async def __call__(self, call: rpc.Context, proceed: rpc.Proceed) -> Any:
         self.calls += 1
+        self.failed += 1
         refusal = await self._count()
         if refusal is not None:
             raise LimitExceeded(data=_told(refusal))
-        return await proceed()
+        result = await proceed()
+        self.failed -= 1
+        return result
 
     async def request(self, response: Response) -> Response:
         """`response` to a request without a call that could be counted: it is counted itself."""
@@ -99,6 +110,14 @@ class _Counted:
             if refusal is not None:
                 return refusal
         return None
+
+
+def _report(request: Request, response: Response, counted: _Counted, took_s: float) -> BatchReport:
+    """What became of the calls; of answers that are streamed it is what is known when they begin."""
+    received, sent = request.body, response.body
+    bytes_in = len(received) if isinstance(received, bytes) else received.length or 0
+    bytes_out = len(sent) if isinstance(sent, bytes) else 0
+    return BatchReport("jsonrpc", counted.calls, counted.failed, took_s, bytes_in, bytes_out)
 
 
 def _told(refusal: Response) -> dict[str, int]:

@@ -4,6 +4,7 @@ It belongs to no event loop: the supervisor has a selector, the worker has uvloo
 """
 
 import os
+import select
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,12 @@ class Channel:
     def fileno(self) -> int:
         """For a selector."""
         return self._socket.fileno()
+
+    def has_news(self) -> bool:
+        """Whether `receive` has something to read, be it the end."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     @property
     def has_unsent(self) -> bool:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from socket import socket
 from typing import NoReturn
@@ -60,6 +61,7 @@ class Crew:
     def start(self, number: int) -> None:
         """Fork a child. Raises OSError if the system has no more of them."""
         ours, theirs = Channel.pair()
+        _flush()
         try:
             pid = os.fork()
         except OSError:
@@ -84,8 +86,7 @@ class Crew:
         except BaseException:
             log.exception("worker failed")
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(code)
 
     # --- what is said
@@ -142,13 +143,15 @@ class Crew:
         """Those that have ended since the last time, with their wait status; all they said is heard."""
         ended = []
         for member in self:
-            pid, status = os.waitpid(member.pid, os.WNOHANG)
-            if pid:
-                while not member.is_cut:
-                    self._on_event(member, EVENT_READ)
-                member.channel.close()
-                del self._members[member.number]
-                ended.append((member, status))
+            if os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            while not member.is_cut and member.channel.has_news():
+                self._on_event(member, EVENT_READ)
+            self._cut(member)
+            _, status = os.waitpid(member.pid, 0)  # only now: from here on the number may be another's
+            member.channel.close()
+            del self._members[member.number]
+            ended.append((member, status))
         return ended
 
     def kill(self, members: Iterable[Member]) -> None:
@@ -163,3 +166,11 @@ class Crew:
             os.waitpid(member.pid, 0)
             member.channel.close()
         self._members.clear()
+
+
+def _flush() -> None:
+    """Write what is buffered: a child would write it, too, and `_exit` writes nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError):  # nobody reads it any more
+                stream.flush()

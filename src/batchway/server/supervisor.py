@@ -14,7 +14,7 @@ from socket import socket
 import structlog
 import uvloop
 
-from batchway.config import Address, Settings
+from batchway.config import Settings
 from batchway.errors import BatchwayError, ConfigError
 from batchway.server.barrier import Barrier
 from batchway.server.channel import Channel
@@ -94,7 +94,7 @@ class Supervisor:
         self._selector = DefaultSelector()
         self._selector.register(signals, EVENT_READ, self._on_signals)
         self._crew = Crew(self._selector, self._become_worker, self._hear)
-        self._sockets: dict[tuple[str, Address], socket] = {}
+        self._sockets: dict[Place, socket] = {}
         self._barrier = Barrier()
         self._restarts = Restarts()
         self._is_started = False
@@ -313,9 +313,9 @@ class Supervisor:
         for number, request in askers:
             self._crew.say(number, ReloadDone(request, error))
 
-    def _bind_new(self, settings: Settings) -> dict[tuple[str, Address], socket]:
+    def _bind_new(self, settings: Settings) -> dict[Place, socket]:
         """Sockets for the places that are new, all of them or none. Raises ListenError."""
-        fresh: dict[tuple[str, Address], socket] = {}
+        fresh: dict[Place, socket] = {}
         try:
             for place in places(settings):
                 if place not in self._sockets:

@@ -19,6 +19,9 @@ from batchway.rpc.discover import DISCOVER
 from batchway.server.listener import BACKLOG
 from batchway.server.protocol import BoundedProtocol, Bounds
 
+SPARE_S = 2.0
+"""Beyond the grace, for calls that are cut off to end."""
+
 
 class Serving(Struct, frozen=True):
     """What to serve, and how."""
@@ -77,6 +80,13 @@ class _Protocol(BoundedProtocol):
         head = (self._before + data).partition(b"\r\n\r\n")[0].lower()
         return data if b"websocket" in head else super()._without_upgrade(data)
 
+    def on_headers_complete(self) -> None:
+        """Check the head, then start the app, or leave the connection to WebSocket."""
+        headers = self.headers
+        super().on_headers_complete()
+        if self._refusal is None and self.parser.should_upgrade():
+            self.headers = headers  # in which uvicorn looks for the upgrade
+
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
@@ -115,35 +125,41 @@ async def serve(
         server_header=False,
         date_header=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=serving.grace_s,  # type: ignore[arg-type] # floats work
+        timeout_graceful_shutdown=serving.grace_s + SPARE_S,  # type: ignore[arg-type] # floats work
     )
     server = _Server(config, on_ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server)
-    watch = loop.create_task(_outlive(parent, server))
+        loop.add_signal_handler(number, _stop, server, serving.grace_s)
+    watch = loop.create_task(_outlive(parent, server, serving.grace_s))
     try:
         await server.serve(sockets=[bound])
     finally:
         watch.cancel()
 
 
-def _stop(server: uvicorn.Server) -> None:
+def _stop(server: uvicorn.Server, grace_s: float) -> None:
+    """Accept no more, and end with the last call that runs; called again, do not wait for that."""
     if server.should_exit:
         server.force_exit = True
-        logging.getLogger("uvicorn.error").disabled = True  # calls are cut off, as was asked for
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
-        for task in list(server.server_state.tasks):
-            task.cancel()
+        logging.getLogger("uvicorn.error").disabled = True  # what ends early does so on request
+        _cut(server)
+        return
     server.should_exit = True
     for listener in getattr(server, "servers", []):
         listener.close()  # at once: uvicorn looks at `should_exit` ten times a second
+    asyncio.get_running_loop().call_later(grace_s, _cut, server)
 
 
-async def _outlive(parent: asyncio.StreamReader | None, server: uvicorn.Server) -> None:
+def _cut(server: uvicorn.Server) -> None:
+    """End all connections. Their calls end as for clients that have left."""
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+
+
+async def _outlive(parent: asyncio.StreamReader | None, server: uvicorn.Server, grace_s: float) -> None:
     """Stop once the process that has started this one is no more."""
     if parent is not None:
         await parent.read()
         if not server.should_exit:
-            _stop(server)
+            _stop(server, grace_s)

@@ -78,9 +78,10 @@ class Supervisor:
         return self._exit_code
 
     def _told_to_stop(self) -> None:
+        if self._stop.is_set():  # a second one is for workers that drain
+            for worker in self._workers:
+                worker.tell(signal.SIGTERM)
         self._stop.set()
-        for worker in self._workers:
-            worker.tell(signal.SIGTERM)
 
     async def _end_all(self, keeping: Sequence[asyncio.Task[None]]) -> None:
         for worker in self._workers:

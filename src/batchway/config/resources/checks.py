@@ -12,12 +12,21 @@ Times = Annotated[int, Meta(ge=1, le=254)]
 Type = Literal["http", "https", "tcp"]
 
 
+def _check_statuses(statuses: tuple[int, ...]) -> None:
+    if len(set(statuses)) != len(statuses):
+        msg = '"http_statuses" names a value twice'
+        raise ValueError(msg)
+
+
 class ActiveHealthy(Struct, frozen=True, forbid_unknown_fields=True):
     """When a probed node that is down is up again. `interval` in seconds, between probes of it while up."""
 
     interval: Positive = 1
     http_statuses: Statuses = (200, 302)
     successes: Times = 2
+
+    def __post_init__(self) -> None:
+        _check_statuses(self.http_statuses)
 
 
 class ActiveUnhealthy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +37,9 @@ class ActiveUnhealthy(Struct, frozen=True, forbid_unknown_fields=True):
     http_failures: Times = 5
     tcp_failures: Times = 2
     timeouts: Times = 3
+
+    def __post_init__(self) -> None:
+        _check_statuses(self.http_statuses)
 
 
 class Active(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +70,9 @@ class PassiveHealthy(Struct, frozen=True, forbid_unknown_fields=True):
     )
     successes: Annotated[int, Meta(ge=0, le=254)] = 5
 
+    def __post_init__(self) -> None:
+        _check_statuses(self.http_statuses)
+
 
 class PassiveUnhealthy(Struct, frozen=True, forbid_unknown_fields=True):
     """What answers to requests, and their absence, speak against a node. 0: does not count."""
@@ -66,6 +81,9 @@ class PassiveUnhealthy(Struct, frozen=True, forbid_unknown_fields=True):
     tcp_failures: Annotated[int, Meta(ge=0, le=254)] = 2
     timeouts: Annotated[int, Meta(ge=0, le=254)] = 7
     http_failures: Annotated[int, Meta(ge=0, le=254)] = 5
+
+    def __post_init__(self) -> None:
+        _check_statuses(self.http_statuses)
 
 
 class Passive(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,172 @@
+"""The access log: a line for each request and for each item of a batch, in a format as nginx's.
+
+Source: nginx, ngx_http_log_module. A line is made at once and written soon, by a thread: a disk that is
+slow, or a pipe that nobody reads, holds up no request.
+"""
+
+import asyncio
+import base64
+import binascii
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from batchway.errors import ConfigError
+from batchway.plugins import Context
+
+FORMAT = (
+    '$remote_addr - $remote_user [$time_local] $http_host "$request" $status $body_bytes_sent $request_time'
+    ' "$http_referer" "$http_user_agent" $upstream_addr $upstream_response_time $route_id $consumer_name'
+    " $batch_id"
+)
+"""An item's `batch_id` is that of the request that carried it."""
+FLUSH_S = 0.2
+MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+"""What cannot be written fast enough is dropped beyond that, and counted."""
+
+log = structlog.get_logger(__name__)
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_TO_ESCAPE = re.compile(r'[\x00-\x1f"\\\x7f-\U0010ffff]')
+_TO_ESCAPE_IN_JSON = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
+
+Format = Callable[[Context], str]
+
+
+def compile_format(template: str, *, json: bool = False) -> Format:
+    """What makes a line of a request; with `json`, values are escaped as in a JSON string."""
+    pieces = _VARIABLE.split(template)
+    literals = pieces[::3]
+    names = [one or other for one, other in zip(pieces[1::3], pieces[2::3], strict=True)]
+    escape, missing = (_escape_in_json, "") if json else (_escape, "-")
+
+    def make(context: Context) -> str:
+        parts = [literals[0]]
+        for name, literal in zip(names, literals[1:], strict=True):
+            value = log_variable(context, name)
+            parts.append(missing if not value else escape(value))
+            parts.append(literal)
+        return "".join(parts)
+
+    return make
+
+
+def log_variable(context: Context, name: str) -> str | None:
+    """A variable's value; some have a meaning only here."""
+    match name:
+        case "request":
+            return (
+                f"{context.original.method} {context.var('request_uri')} {context.var('server_protocol')}"
+            )
+        case "remote_user":
+            return _remote_user(context)
+        case "bytes_sent":
+            return str(context.body_bytes)
+    return context.var(name)
+
+
+def _remote_user(context: Context) -> str | None:
+    """The name in Basic credentials, whether or not they are good: as in nginx."""
+    scheme, _, encoded = (context.var("http_authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded).partition(b":")[0].decode("latin-1")
+    except binascii.Error:
+        return None
+
+
+def _escape(value: str) -> str:
+    return _TO_ESCAPE.sub(_as_hex, value)
+
+
+def _as_hex(found: re.Match[str]) -> str:
+    raw = found[0].encode("utf-8", "surrogatepass")
+    return "".join(f"\\x{byte:02X}" for byte in raw)
+
+
+def _escape_in_json(value: str) -> str:
+    return _TO_ESCAPE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+
+
+class AccessLog:
+    """An observer that writes lines to a file, appended to, or to standard output."""
+
+    def __init__(self, path: str, format_line: Format) -> None:
+        """`path` may be `stdout` or `stderr`. Raises ConfigError if it cannot be opened."""
+        self._format = format_line
+        self._owns = path not in _STANDARD
+        self._fd = _open(path) if self._owns else _STANDARD[path]().fileno()
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._dropped = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Future[None] | None = None
+
+    def __call__(self, context: Context) -> None:
+        """Take note of a request."""
+        if self._size > MAX_BUFFERED_BYTES:
+            self._dropped += 1
+            return
+        line = self._format(context).encode("utf-8", "backslashreplace") + b"\n"
+        self._lines.append(line)
+        self._size += len(line)
+        if self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        lines, self._lines, self._size = self._lines, [], 0
+        self._report_drops()
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(None, _write, self._fd, b"".join(lines))
+        self._writing.add_done_callback(self._written)
+
+    def _written(self, writing: "asyncio.Future[None]") -> None:
+        self._writing = None
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            log.error("access log not written", error=str(error))
+        if self._lines:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
+
+    def _report_drops(self) -> None:
+        if self._dropped:
+            log.warning("access log lines dropped: written too slowly", count=self._dropped)
+            self._dropped = 0
+
+    async def close(self) -> None:
+        """Write what there is and close the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._lines:
+            self._flush()
+            if self._writing is not None:
+                await asyncio.wait({self._writing})
+        if self._owns:
+            os.close(self._fd)
+
+
+_STANDARD = {"stdout": lambda: sys.stdout, "stderr": lambda: sys.stderr}
+
+
+def _open(path: str) -> int:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        message = f"nginx_config.http.access_log: {path} cannot be opened: {error.strerror}"
+        raise ConfigError(message) from None
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
