@@ -25,7 +25,9 @@ WORKERS = 2
 
 @pytest.fixture
 def gateway(start_gateway: StartGateway) -> Gateway:
-    return start_gateway({"batchway": {"workers": WORKERS}})
+    gateway = start_gateway({"batchway": {"workers": WORKERS}})
+    gateway.wait_log("batchway is ready")  # one worker alone is healthy, too
+    return gateway
 
 
 def workers(gateway: Gateway) -> list[int]:

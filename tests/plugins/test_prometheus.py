@@ -78,7 +78,8 @@ def test_refusals_and_consumers_are_counted() -> None:
                 "/consumers/jack",
                 {"username": "jack", "plugins": {"key-auth": {"key": "j"}}},
             )
-            plugins: dict[str, Any] = {"key-auth": {}, "public-api": {}, "prometheus": {"prefer_name": True}}
+            plugins: dict[str, Any] = {"key-auth": {}, "public-api": {}}
+            plugins["prometheus"] = {"prefer_name": True}
             put(scene.gateway, "/routes/1", {"uri": "/*", "name": "all", "plugins": plugins})
             await get(scene.gateway)
             await get(scene.gateway, headers=[("apikey", "j")])

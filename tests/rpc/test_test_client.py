@@ -300,6 +300,7 @@ def test_what_was_set_stays_with_another_profile() -> None:
     app.shade = "blue"
     other = app.with_profile("sajya")
     assert isinstance(other, Service)
+    assert other.connections is app.connections
     assert other.shade == "blue"
     assert (other.limits.max_items, other.limits.max_depth) == (7, 5)
     assert other.openrpc()["info"]["title"] == "Desk"

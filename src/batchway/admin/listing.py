@@ -40,7 +40,7 @@ class Selection(Struct, frozen=True):
     @property
     def takes_all(self) -> bool:
         """Whether every resource has what is asked for, so that none needs to be looked into."""
-        return self.name is self.label is self.uri is None and not self.references
+        return self.name is None and self.label is None and self.uri is None and not self.references
 
     def takes(self, document: Document) -> bool:
         """Whether the resource has all that is asked for."""

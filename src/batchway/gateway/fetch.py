@@ -70,5 +70,3 @@ def _checked(status: int, body: bytes) -> bytes:
         message = f"the answer has more than {MAX_BYTES} bytes"
         raise UpstreamBroken(message)
     return body
-
-

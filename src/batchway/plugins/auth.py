@@ -51,7 +51,9 @@ class AuthPlugin(Plugin):
         """A 401 that says how one would be let in; `parameters` are more of WWW-Authenticate."""
         response = json_response(401, {"message": message})
         shown = {"realm": self.config.realm} | parameters
-        challenge = f"{self.challenge} " + ", ".join(f"{name}={_quoted(text)}" for name, text in shown.items())
+        challenge = f"{self.challenge} " + ", ".join(
+            f"{name}={_quoted(text)}" for name, text in shown.items()
+        )
         response.headers.append((b"WWW-Authenticate", challenge.encode("latin-1", "replace")))
         return response
 

@@ -156,6 +156,7 @@ class RpcApp:
         for method in self.registry:
             if method.name not in other.registry.methods:
                 other.registry.add(method.name, method.function, method.options)
+        other.connections = self.connections  # who has this app broadcasts to clients of either
         return other
 
     def openrpc(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.server.barrier import Barrier
 from batchway.server.channel import Channel
 from batchway.server.crew import Crew, Member
-from batchway.server.listener import bind, naming_setting, places
+from batchway.server.listener import Place, bind, naming_setting, places
 from batchway.server.messages import (
     Applied,
     Failed,
@@ -271,10 +271,13 @@ class Supervisor:
         member.is_ready = True
         if self._is_started:
             log.info("worker started", worker=member.number, pid=member.pid)
-        elif len(self._crew) == self._count and all(each.is_ready for each in self._crew):
+        elif not self._is_stopping and self._are_all_ready():
             self._is_started = True
             say_ready(self._settings, self._count)
             self._reload_if_wanted()
+
+    def _are_all_ready(self) -> bool:
+        return len(self._crew) == self._count and all(member.is_ready for member in self._crew)
 
     # --- new settings
 
