@@ -8,15 +8,9 @@ from batchway.engine import Bounds, run
 from batchway.errors import BatchTooLarge, BatchwayError, ForgedByPage, NestedBatch
 from batchway.formats import apisix
 from batchway.model import BatchReport, Budget, Headers, Limits, Origin, Request, Response, read_body
-from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress
+from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress, is_sent_unasked
 
 HttpTarget = Callable[[Request], Awaitable[Response]]
-
-# Content types that a page may send to another site without asking it first. Source: Fetch, 2.2.2,
-# "CORS-safelisted request-header".
-_SENT_UNASKED = frozenset(
-    {b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"}
-)
 
 DURATIONS = b"item-durations"
 """In a `Prefer` header (RFC 7240): each reply shall say how long its item took."""
@@ -87,9 +81,8 @@ def _is_forgeable(headers: Headers) -> bool:
     origin = headers.get(b"origin")
     if origin is None:
         return False
-    content_type = (headers.get(b"content-type") or b"").partition(b";")[0].strip().lower()
     is_own = origin.partition(b"://")[2].lower() == (headers.get(b"host") or b"").lower()
-    return content_type in _SENT_UNASKED and not is_own
+    return not is_own and is_sent_unasked(headers.get(b"content-type") or b"")
 
 
 def _wants_durations(headers: Headers) -> bool:

@@ -50,3 +50,16 @@ async def compress(body: bytes) -> bytes:
 
 def _gzip(body: bytes) -> bytes:
     return zlib.compress(body, _LEVEL, zlib.MAX_WBITS | 16)
+
+
+_SENT_UNASKED = frozenset(
+    {b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"}
+)
+
+
+def is_sent_unasked(content_type: bytes) -> bool:
+    """Whether a page may send that type to another site without asking it first.
+
+    Source: Fetch, section 2.2.2, "CORS-safelisted request-header".
+    """
+    return content_type.partition(b";")[0].strip().lower() in _SENT_UNASKED

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from batchway.rpc import ClientError, HttpError, RpcClient
@@ -205,6 +206,17 @@ def test_websocket(serve: Serve) -> None:
         for number in range(3):
             socket.send(json.dumps({"jsonrpc": "2.0", "method": "desk@version", "id": number}))
             assert json.loads(socket.recv(PATIENCE_S)) == {"jsonrpc": "2.0", "result": 1, "id": number}
+
+
+def test_sigterm_ends_idle_connections(serve: Serve) -> None:
+    served = serve()
+    with connect(f"ws://127.0.0.1:{served.port}/") as socket, served.client() as client:
+        assert client.call("desk@version") == 1
+        assert served.stop() == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(PATIENCE_S)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012  # "service restart"
 
 
 def test_headers_are_bounded(serve: Serve) -> None:

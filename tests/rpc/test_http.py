@@ -231,3 +231,30 @@ def test_app_inside_another() -> None:
     assert found.headers[b"x-outside"] == b"1"
     note = json.dumps(call("ping", None, ...)).encode()
     assert exchange(outer, [note], path="/rpc/", query_string=b"").status == 204
+
+
+@pytest.mark.parametrize(
+    ("origin", "content_type", "status"),
+    [
+        ("https://evil.test", None, 415),
+        ("https://evil.test", "text/plain", 415),
+        ("https://evil.test", "application/x-www-form-urlencoded; charset=utf-8", 415),
+        ("null", "text/plain", 415),
+        ("https://evil.test", "application/json", 200),  # its browser has asked first
+        ("http://service.test", "text/plain", 200),
+        ("https://friend.test", "text/plain", 200),
+        (None, "application/x-www-form-urlencoded", 200),  # curl
+    ],
+)
+def test_page_of_another_site_cannot_call_in_its_visitor_s_name(
+    origin: str | None, content_type: str | None, status: int
+) -> None:
+    headers = [(b"host", b"service.test")]
+    if origin is not None:
+        headers.append((b"origin", origin.encode()))
+    if content_type is not None:
+        headers.append((b"content-type", content_type.encode()))
+    app = make_app(allowed_origins=["https://friend.test"])
+    found = exchange(app, [BODY], headers=headers)
+    assert found.status == status
+    assert (found.body == PONG) == (status == 200)

@@ -192,7 +192,7 @@ class _Request(Struct):
             raise MethodNotAllowed(["PUT"], message)
         await self.reload()
         headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
-        return Response(200, REASONS[200], headers, b"done\n"), Answer(200, {})
+        return Response(200, REASONS[200], headers, b"done"), Answer(200, {})
 
     def _tell_plugins(self, rest: Sequence[str]) -> Response:
         call.check_method(self.method, *READS)

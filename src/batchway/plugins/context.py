@@ -162,7 +162,10 @@ class Context:
             (b"x-consumer-custom-id", custom_id),
         )
         added = tuple((name, value.encode("latin-1", "replace")) for name, value in told if value)
-        self.change(headers=self.request.headers.changed(removed=_CONSUMER_HEADERS, added=added))
+        headers = self.request.headers
+        # An upstream that speaks CGI or WSGI takes x_consumer_username for the same.
+        alike = tuple(name for name, _ in headers.pairs if name.replace(b"_", b"-") in _CONSUMER_HEADERS)
+        self.change(headers=headers.changed(removed=_CONSUMER_HEADERS + alike, added=added))
 
     # --- what is found out once for a batch
 

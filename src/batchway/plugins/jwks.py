@@ -48,15 +48,16 @@ class RemoteKeys:
         who asks for a key that is not there waits, and only if it is time to look again.
         """
         found = fitting(self._keys, algorithm, kid)
-        if found and self._is_older_than(FRESH_S):
+        if found and self._is_due(FRESH_S):
             self._refresh()
-        elif not found and self._is_older_than(UNKNOWN_S):
+        elif not found and self._is_due(UNKNOWN_S):
             # Shielded: a request that is given up must not take the fetch of the others with it.
             await asyncio.shield(self._refresh())
             found = fitting(self._keys, algorithm, kid)
         return found
 
-    def _is_older_than(self, age_s: float) -> bool:
+    def _is_due(self, age_s: float) -> bool:
+        """Whether a set of that age is fetched again, or is being fetched already."""
         now = self._clock()
         if self._task is not None:
             return True

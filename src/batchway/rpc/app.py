@@ -81,7 +81,8 @@ class RpcApp:
         - `strict_content_type`: refuse over HTTP what is not sent as JSON.
         - `empty_status`: over HTTP, where there is nothing to say; 200 or 202 for clients that mind 204.
         - `get`: idempotent methods may be called by GET.
-        - `allowed_origins`: pages of these sites may open a WebSocket, besides those of the service's own.
+        - `allowed_origins`: pages of these sites may open a WebSocket, and send calls as text, besides
+          those of the service's own.
         - `title` and `version` are for the OpenRPC document; `discover`: `rpc.discover` returns it.
         - `page`: GET shows it to people; not without `discover`.
         - `debug`: tell clients of exceptions. Shows them paths and values of yours.

@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from batchway.errors import BodyTooLarge, ConfigError, ReplyTooLarge
 from batchway.formats import content
 from batchway.formats.jsonrpc import PARSE_ERROR
 from batchway.model import ClientGone, Response, read_body
-from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress
+from batchway.negotiation import MIN_COMPRESSED_BYTES, accepts_gzip, compress, is_sent_unasked
 from batchway.rpc import get, ndjson, websocket
 from batchway.rpc.context import Context
 from batchway.rpc.errors import HttpMethodRefused, RequestTooLarge, RpcError, UnsupportedMediaType
@@ -92,8 +92,10 @@ async def _send_gone(send: Send) -> None:
 
 async def _post(app: App, scope: Scope, body: WireBody, send: Send) -> None:
     context = _context(scope)
-    is_coded, accepts_lines = _find_wishes(scope["headers"])
+    is_coded, accepts_lines, origin = _find_wishes(scope["headers"])
     try:
+        if origin is not None:
+            _check_page(app, origin, context.headers)
         if app.strict_content_type and not _is_json(context.headers.get("content-type", "")):
             raise UnsupportedMediaType
         whole = await _read(body, app.limits.max_body_bytes)
@@ -146,15 +148,31 @@ def _context(scope: Scope) -> Context:
 # --- the request
 
 
-def _find_wishes(headers: list[tuple[bytes, bytes]]) -> tuple[bool, bool]:
-    """Whether the body is compressed, and whether lines may be accepted. Most requests have neither."""
+def _find_wishes(headers: list[tuple[bytes, bytes]]) -> tuple[bool, bool, str | None]:
+    """Whether the body is compressed, whether lines may be accepted, and the page that asks.
+
+    Most requests have none of these.
+    """
     is_coded = accepts_lines = False
+    origin = None
     for name, value in headers:
         if name == b"accept":
             accepts_lines = accepts_lines or b"ndjson" in value.lower()
         elif name == b"content-encoding":
             is_coded = True
-    return is_coded, accepts_lines
+        elif name == b"origin":
+            origin = value.decode("latin-1")
+    return is_coded, accepts_lines, origin
+
+
+def _check_page(app: App, origin: str, headers: Mapping[str, str]) -> None:
+    """Raises UnsupportedMediaType for what a page of another site makes its visitor's browser send.
+
+    As JSON it would have to ask first. Other clients than browsers name no origin.
+    """
+    content_type = headers.get("content-type", "").encode("latin-1")
+    if is_sent_unasked(content_type) and not app.origins.allow(origin, headers.get("host", "")):
+        raise UnsupportedMediaType(data="a page of another site must send calls as application/json")
 
 
 def _is_json(content_type: str) -> bool:
@@ -195,7 +213,7 @@ def _refusal(app: App, error: RpcError) -> Answered:
         case HttpMethodRefused():
             allowed = b"GET, HEAD, POST" if app.get or app.page() else b"POST"
             answered.headers = [(b"allow", allowed)]
-        case UnsupportedMediaType(data=str()):
+        case UnsupportedMediaType(data="unknown content coding"):
             answered.headers = [(b"accept-encoding", CODINGS)]  # RFC 9110, section 15.5.16
     return answered
 

@@ -22,7 +22,7 @@ def decode_resource(document: object, kind: type[T], what: str, *, show_values: 
 
     Raises InvalidResource with one line that names the property, and without `show_values` no value.
     """
-    return decode(_with_text_ids(document), kind, what, show_values=show_values)
+    return decode(_without_idle(_with_text_ids(document)), kind, what, show_values=show_values)
 
 
 def decode_route(document: object) -> Route:
@@ -33,6 +33,13 @@ def decode_route(document: object) -> Route:
 def decode_upstream(document: object) -> Upstream:
     """The upstream that `document` (parsed JSON) describes. Raises InvalidResource."""
     return decode_resource(document, Upstream, "upstream")
+
+
+def _without_idle(document: object) -> object:
+    """`document` without the switch that clients send switched off, of something that batchway has not."""
+    if isinstance(document, dict) and document.get("enable_websocket") is False:
+        return {name: value for name, value in document.items() if name != "enable_websocket"}
+    return document
 
 
 _IDS = ("id", "upstream_id", "service_id", "plugin_config_id", "group_id")

@@ -5,7 +5,7 @@ import concurrent.futures
 import os
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
@@ -24,13 +24,9 @@ class _Running:
         self.thread.start()
 
     def _work(self) -> None:
-        asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
-            tasks = asyncio.all_tasks(self.loop)
-            for task in tasks:
-                task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self.loop.run_until_complete(_cancel_all(asyncio.all_tasks(self.loop)))
         finally:
             self.loop.close()
 
@@ -41,6 +37,12 @@ class _Running:
         elif self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join()
+
+
+async def _cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _threads: "weakref.WeakSet[LoopThread]" = weakref.WeakSet()
