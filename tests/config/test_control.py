@@ -11,7 +11,7 @@ from batchway.errors import ConfigError
 def settings(directory: Path, text: str) -> Settings:
     path = directory / "config.yaml"
     path.write_text(text)
-    return load(path).settings
+    return load(path, known_plugins=(), environ={}).settings
 
 
 def test_defaults() -> None:

@@ -99,7 +99,7 @@ def test_page_escapes_names() -> None:
         ("/v1/healthcheck/upstreams/2", 404, "no checker for upstreams[2]"),
         ("/v1/healthcheck/upstreams", 404, "missing src id for src type upstreams"),
         ("/v1/healthcheck/consumers/1", 400, "invalid src type consumers"),
-        ("/v1/healthcheck/upstreams/1/2", 404, "missing src id for src type upstreams"),
+        ("/v1/healthcheck/upstreams/1/2", 404, "404 Not Found"),
         ("/v1/other", 404, "404 Not Found"),
         ("/", 404, "404 Not Found"),
     ],

@@ -60,12 +60,12 @@ class ControlApp:
                     if _is_for_people(scope)
                     else json_response(200, list(map(_document, found)))
                 )
-            case ["v1", "healthcheck", kind, id_] if kind in _KINDS:
+            case ["v1", "healthcheck", kind, *_] if kind not in _KINDS:
+                return json_response(400, {"error_msg": f"invalid src type {kind}"})
+            case ["v1", "healthcheck", kind]:
+                return json_response(404, {"error_msg": f"missing src id for src type {kind}"})
+            case ["v1", "healthcheck", kind, id_]:
                 return self._one(kind, id_, scope)
-            case ["v1", "healthcheck", kind, *_]:
-                known = kind in _KINDS
-                message = f"missing src id for src type {kind}" if known else f"invalid src type {kind}"
-                return json_response(404 if known else 400, {"error_msg": message})
             case _:
                 return json_response(404, {"error_msg": "404 Not Found"})
 
