@@ -51,6 +51,8 @@ SAID: list[tuple[str, dict[str, Any], bool]] = [
         {"uri": "/a", "methods": ["GET"], "hosts": ["*.a.com"], "plugins": {"x": {"y": None}}},
         True,
     ),
+    ("routes", {"uri": "/a", "plugins": {}, "enable_websocket": False}, True),
+    ("routes", {"uri": "/a", "plugins": {}, "enable_websocket": True}, False),
     ("routes", {"uri": "/a"}, False),
     ("routes", {"plugins": {}}, False),
     ("routes", {"uri": "/a", "uris": ["/a"], "plugins": {}}, False),

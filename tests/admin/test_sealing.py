@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trustme
 from msgspec.structs import replace
 
 from batchway.admin import sealing
@@ -18,8 +19,11 @@ from .client import Client
 from .conftest import FakePlugins
 
 OLD, NEW = "edd1c9f0985e76a2", "qeddd145sfvddff3"
-PEM = "-----BEGIN PRIVATE KEY-----" + "x" * 128
-TLS = {"client_cert": PEM, "client_key": PEM}
+ISSUED = trustme.CA().issue_cert("gateway.test")
+TLS = {
+    "client_cert": ISSUED.cert_chain_pems[0].bytes().decode(),
+    "client_key": ISSUED.private_key_pem.bytes().decode(),
+}
 NODES = {"127.0.0.1:1980": 1}
 JACK = {"username": "jack", "plugins": {"key": {"key": "open sesame"}}}
 

@@ -433,10 +433,16 @@ def test_a_faulty_choice_tells_all_choices() -> None:
         "service_protocol",
     ],
 )
-@pytest.mark.parametrize("value", [False, [], "x"])
+@pytest.mark.parametrize("value", [True, [], "x"])
 def test_a_property_of_apisix_routes_is_not_supported(name: str, value: object) -> None:
     message = route_refusal(route(**{name: value}))
     assert message == f'property "{name}" is not supported by batchway'
+
+
+def test_websockets_may_be_switched_off() -> None:
+    """Some clients always say so."""
+    assert decode_route(route(enable_websocket=False)) == decode_route(route())
+    assert decode_resource({"enable_websocket": False}, Service, "service") == Service()
 
 
 @pytest.mark.parametrize("name", ["enable_websocket", "script"])

@@ -1,11 +1,11 @@
-"""A client of APISIX's Admin API from the package index, as it is: mcp-apisix, which language models use."""
+"""A client of APISIX's Admin API from the package index, as it is: mcp-apisix, made for language models."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
-from mcp_apisix.clients.admin import ApisixAdminClient
+from mcp_apisix.clients.admin import ApisixAdminClient  # type: ignore[import-untyped] # it has no types
 
 from .gateway import KEY, Gateway
 from .nginx import Nginx

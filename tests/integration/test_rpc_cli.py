@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -153,6 +155,11 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The processes that it has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and it is no zombie."""
     try:
@@ -202,19 +209,19 @@ def test_a_path_and_a_profile_of_its_own(serve: Serve, tmp_path: Path) -> None:
 
 def test_websocket(serve: Serve) -> None:
     served = serve(path="/rpc")
-    with connect(f"ws://127.0.0.1:{served.port}/rpc") as socket:
+    with connect(f"ws://127.0.0.1:{served.port}/rpc") as websocket:
         for number in range(3):
-            socket.send(json.dumps({"jsonrpc": "2.0", "method": "desk@version", "id": number}))
-            assert json.loads(socket.recv(PATIENCE_S)) == {"jsonrpc": "2.0", "result": 1, "id": number}
+            websocket.send(json.dumps({"jsonrpc": "2.0", "method": "desk@version", "id": number}))
+            assert json.loads(websocket.recv(PATIENCE_S)) == {"jsonrpc": "2.0", "result": 1, "id": number}
 
 
 def test_sigterm_ends_idle_connections(serve: Serve) -> None:
     served = serve()
-    with connect(f"ws://127.0.0.1:{served.port}/") as socket, served.client() as client:
+    with connect(f"ws://127.0.0.1:{served.port}/") as websocket, served.client() as client:
         assert client.call("desk@version") == 1
         assert served.stop() == 0
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(PATIENCE_S)
+            websocket.recv(PATIENCE_S)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012  # "service restart"
 
@@ -311,10 +318,31 @@ def test_workers_share_the_port_and_are_replaced(serve: Serve) -> None:
 
 def test_workers_end_with_their_supervisor(serve: Serve) -> None:
     served = serve("--workers", "2")
-    pid = served.call("desk@pid")
+    pids = children(served.process.pid)
+    assert len(pids) == 2
     served.process.kill()
     served.process.wait(PATIENCE_S)
-    until(lambda: not is_alive(pid))
+    until(lambda: not any(map(is_alive, pids)))
+
+
+@pytest.mark.parametrize("hears", [False, True])
+def test_a_worker_ends_with_a_supervisor_that_did_not_listen(
+    tmp_path: Path, service: Path, hears: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    options = '{"target":"deskservice:app","path":"/","profile":null,"grace_s":30}'
+    with theirs, socket.create_server(("127.0.0.1", 0)) as bound:
+        fds = [bound.fileno(), theirs.fileno()]
+        command = [sys.executable, "-m", "batchway.cli.rpc.worker", options, *map(str, fds)]
+        worker = subprocess.Popen(command, cwd=tmp_path, pass_fds=fds, stderr=subprocess.PIPE)
+    with ours:
+        if hears:  # that it is ready; closed with this unread, the socket is reset
+            assert select.select([ours], [], [], PATIENCE_S)[0]
+    try:
+        _, said = worker.communicate(timeout=PATIENCE_S)
+    finally:
+        worker.kill()
+    assert (worker.returncode, said) == (0, b"")
 
 
 def version(served: Served) -> Json:

@@ -136,3 +136,17 @@ def test_a_dns_server_that_fails_leaves_the_last_answer(
     time.sleep(1.1)
 
     assert gateway.reply(prefix + "/x")["body"] == "one"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_dead_address_is_passed_over(
+    gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted], method: str
+) -> None:
+    name = f"half-{method.lower()}.test"
+    dns.names[name] = ["127.0.0.1", "127.0.0.3", "127.0.0.2"]
+    prefix = gateway.route({"nodes": {f"{name}:{twins[0].address[1]}": 1}})
+
+    replies = gateway.replies([{"path": prefix + "/x", "method": method}] * 20)
+
+    assert [reply["status"] for reply in replies] == [200] * 20
+    assert {reply["body"] for reply in replies} == {"one", "two"}

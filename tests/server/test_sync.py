@@ -225,8 +225,8 @@ NOT_VALID = {
     "empty": b"",
     "no object": b"[]",
     "no route": b"{}",
-    "unknown property": b'{"uri": "/bad", "upstream": {"nodes": {}}, "vars": []}',
-    "unknown plugin": b'{"uri": "/bad", "plugins": {"key-auth": {}}}',
+    "unknown property": b'{"uri": "/bad", "upstream": {"nodes": {}}, "script": "x"}',
+    "unknown plugin": b'{"uri": "/bad", "plugins": {"no-such": {}}}',
     "wrong config": b'{"uri": "/bad", "plugins": {"public-api": {"uri": 1}}}',
 }
 

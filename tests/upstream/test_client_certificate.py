@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from batchway.errors import InvalidResource, UpstreamError
 from batchway.upstream.tls import ClientCertificate, Contexts
@@ -206,12 +207,14 @@ def test_certificate_that_is_none(runner: asyncio.Runner, authority: Authority, 
 
 def test_key_with_a_passphrase_asks_nobody_for_it(runner: asyncio.Runner, authority: Authority) -> None:
     """OpenSSL would ask on the terminal, and hold everything up."""
-    encrypted = authority.client("one.test")["client_key"].replace(
-        "-----\n",
-        "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n",
-        1,
+    plain = authority.client("one.test")
+    key = serialization.load_pem_private_key(plain["client_key"].encode(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
     )
-    tls = authority.client("one.test") | {"client_key": encrypted}
+    tls = plain | {"client_key": encrypted.decode()}
 
     async def main() -> None:
         async with Client.running() as client:

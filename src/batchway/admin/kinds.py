@@ -22,6 +22,7 @@ from batchway.config.resources import (
     decode_resource,
 )
 from batchway.errors import InvalidResource
+from batchway.upstream import check_certificate
 
 Document = dict[str, Any]
 Check = Callable[[str, Document, PluginSchemas], None]
@@ -104,6 +105,9 @@ def _checker(struct: type[Struct], what: str, *, consumer: bool = False) -> Chec
         decoded = decode_resource(document, struct, what, show_values=not consumer)
         for name, config in (getattr(decoded, "plugins", None) or {}).items():
             plugins.check_plugin(name, config, consumer=consumer)
+        upstream = decoded if isinstance(decoded, Upstream) else getattr(decoded, "upstream", None)
+        if upstream is not None:
+            check_certificate(upstream)
 
     return check
 

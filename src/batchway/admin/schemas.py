@@ -56,6 +56,8 @@ def kind_schema(name: str) -> Schema:
         return {"$schema": DIALECT, "type": "object"}
     schema = struct_schema(kind.struct)
     schema["properties"] = _with_integer_ids(schema["properties"])
+    if name in ("routes", "services"):  # it may be said that they are switched off
+        schema["properties"]["enable_websocket"] = {"const": False}
     if name in _TOGETHER:
         schema["allOf"] = _TOGETHER[name]
     return schema

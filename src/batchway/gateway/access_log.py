@@ -24,6 +24,7 @@ FORMAT = (
     " $batch_id"
 )
 """An item's `batch_id` is that of the request that carried it."""
+DEFAULT_PATH = "logs/access.log"
 FLUSH_S = 0.2
 MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 """What cannot be written fast enough is dropped beyond that, and counted."""

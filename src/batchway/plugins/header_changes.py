@@ -13,7 +13,8 @@ Values = dict[HeaderName, str | int | float]
 class HeaderChanges(Struct, frozen=True, forbid_unknown_fields=True):
     """Names with values to add, to set in place of any of that name, and names to remove, in this order.
 
-    A value may have variables in it. `add` may also be a list of `Name: value`.
+    A value may have variables in it, and one to set that turns out empty removes the header, as in nginx.
+    `add` may also be a list of `Name: value`.
     """
 
     add: Values | tuple[str, ...] = {}
@@ -39,13 +40,12 @@ def header_changes(document: dict[str, Any] | None) -> HeaderChanges:
     is_plain = not any(isinstance(document.get(name), dict | list) for name in ("add", "set", "remove"))
     try:
         changes = msgspec.convert({"set": document} if is_plain else document, HeaderChanges)
+        if isinstance(changes.add, tuple):  # their names have not been looked at yet
+            msgspec.convert(dict(changes.added()), Values)
     except msgspec.ValidationError as error:
         message = f'"headers": {error}'
         raise ValueError(message) from None
     for name, value in (*changes.added(), *changes.set.items()):
-        if not name:
-            message = '"headers.add": expected "Name: value"'
-            raise ValueError(message)
         check_value(str(value), f'"headers", {name}')
     check_headers([name for name, _ in changes.added()], '"headers.add"')
     check_headers(changes.set, '"headers.set"')

@@ -10,6 +10,11 @@ from batchway.model import HOP_BY_HOP
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", max_length=256)]
 """RFC 9110, section 5.1."""
 
+OWN_HEADERS = "own headers"
+"""Key in `Context.values`: names of headers that a plugin wrote and that speak of this request alone.
+
+The items of the batch that it may carry do not inherit them."""
+
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -29,5 +34,12 @@ def check_value(value: str, what: str) -> None:
 
 
 def clean_value(value: str) -> bytes:
-    """`value`, which came from a request, without what would end the header."""
-    return _NOT_IN_VALUE.sub("", value).encode("latin-1", "replace")
+    """`value`, which came from a request, without what would end the header.
+
+    Text of headers is bytes read as Latin-1, and these again; what no Latin-1 has came from a path.
+    """
+    cleaned = _NOT_IN_VALUE.sub("", value)
+    try:
+        return cleaned.encode("latin-1")
+    except UnicodeEncodeError:
+        return cleaned.encode(errors="surrogateescape")

@@ -8,13 +8,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 
 from batchway.config import Address, Settings
-from batchway.errors import BatchwayError
+from batchway.config.resources import decode
+from batchway.errors import BatchwayError, ConfigError, InvalidResource
+from batchway.plugins.prometheus import ExportAttributes
 from batchway.server.protocol import Bounds, bounded
 
 BACKLOG = 4096
+
+log = structlog.get_logger(__name__)
 
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -26,12 +31,13 @@ class ListenError(BatchwayError):
 
 
 Place = tuple[str, Address]
-"""What an address is for: `data`, `admin` or `control`; and the address."""
+"""What an address is for: `data`, `admin`, `control` or `metrics`; and the address."""
 
 _SETTINGS = {
     "data": "apisix.node_listen",
     "admin": "deployment.admin.admin_listen",
     "control": "apisix.control",
+    "metrics": "plugin_attr.prometheus.export_addr",
 }
 
 
@@ -42,7 +48,50 @@ def places(settings: Settings) -> list[Place]:
         found.append(("admin", settings.admin_listen))
     if settings.enable_control:
         found.append(("control", settings.control))
+    exporting = export_attributes(settings)
+    if exporting is not None:
+        found.append(("metrics", Address(exporting.export_addr.ip, exporting.export_addr.port)))
     return found
+
+
+def export_attributes(settings: Settings) -> ExportAttributes | None:
+    """How metrics are exported; None if it is not by a listener of their own. Raises ConfigError."""
+    if settings.plugins is not None and "prometheus" not in settings.plugins:
+        return None
+    given = settings.plugin_attr.get("prometheus") or {}
+    try:
+        attributes = decode(given, ExportAttributes, "plugin_attr.prometheus", show_values=False)
+    except InvalidResource as error:
+        raise ConfigError(error.message) from None
+    return attributes if attributes.enable_export_server else None
+
+
+_DEFAULTS = (("control", Settings().control), ("metrics", Address("127.0.0.1", 9091)))
+
+
+def is_dispensable(place: Place) -> bool:
+    """Whether the gateway can do without: nobody has asked for it, it is there by default."""
+    return place in _DEFAULTS
+
+
+class NotPassedOn(ListenError):
+    """The supervisor has no socket for it."""
+
+
+def bind_if_possible(place: Place, bind: Callable[[Address], socket.socket]) -> socket.socket | None:
+    """A socket for the place; None, and a warning, for one that is dispensable. Raises ListenError."""
+    what, address = place
+    try:
+        with naming_setting(what):
+            return bind(address)
+    except NotPassedOn:
+        if not is_dispensable(place):
+            raise
+    except ListenError as error:
+        if not is_dispensable(place):
+            raise
+        log.warning("not served, another process has the port", what=what, error=error.message)
+    return None
 
 
 @contextmanager
@@ -51,7 +100,7 @@ def naming_setting(what: str) -> Iterator[None]:
     try:
         yield
     except ListenError as error:
-        raise ListenError(f"{_SETTINGS[what]}: {error.message}") from error
+        raise type(error)(f"{_SETTINGS[what]}: {error.message}") from error
 
 
 def bind(address: Address) -> socket.socket:
@@ -125,6 +174,10 @@ class Listener:
         self._serving = asyncio.get_running_loop().create_task(
             self._server.serve(sockets=[self._socket]), name=f"listener {self.address}"
         )
+
+    def give_up(self) -> None:
+        """Close the socket of a listener that was never started."""
+        self._socket.close()
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more, let running requests finish for up to `grace_s`, then cut them off."""

@@ -17,13 +17,16 @@ from batchway.admin.app import AdminApp
 from batchway.config import Address, Settings
 from batchway.config.data_encryption import load_keyring
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
-from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust
+from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust, access_log
+from batchway.gateway.access_log import AccessLog
 from batchway.gateway.paths import PathRules
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
+from batchway.plugins.prometheus import Prometheus
 from batchway.server.control import ControlApp
-from batchway.server.listener import AsgiApp, Listener, Place, bind, naming_setting, places
+from batchway.server.listener import AsgiApp, Listener, Place, bind, bind_if_possible, places
+from batchway.server.metrics import MetricsApp
 from batchway.server.protocol import Bounds
 from batchway.server.sync import Sync
 from batchway.store.sqlite import SqliteStore
@@ -173,17 +176,20 @@ class Runtime:
             "data": self._app,
             "admin": self._admin,
             "control": ControlApp(self._health),
+            "metrics": MetricsApp(lambda: self._gateway.attributes(Prometheus.name)),
         }
         self._listeners: dict[Place, Listener] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
+        self._access_log: AccessLog | None = None
 
     async def start(self) -> None:
         """Bind, load the store, accept. Raises ListenError, StoreError."""
         settings = self.settings
         try:
-            for place in places(settings):
-                self._listeners[place] = self._listener(place)
+            self._listeners = self._bind_new(settings)
+            self._access_log = _access_log(settings)
+            self._observe()
             self._expose(settings)
             await self._sync.load()
             self._following = asyncio.get_running_loop().create_task(self._sync.follow())
@@ -196,10 +202,22 @@ class Runtime:
             listener.start()
         _settle_memory()
 
-    def _listener(self, place: Place) -> Listener:
+    def _listener(self, place: Place) -> Listener | None:
+        """None where the gateway can do without it, and has to."""
         what, address = place
-        with naming_setting(what):
-            return Listener(address, self._apps[what], self._bounds, self._bind)
+        bound = bind_if_possible(place, self._bind)
+        return None if bound is None else Listener(address, self._apps[what], self._bounds, lambda _: bound)
+
+    def _observe(self) -> None:
+        self._gateway.observers = () if self._access_log is None else (self._access_log,)
+        self._gateway.changed()
+
+    async def _use_access_log(self, fresh: AccessLog | None) -> None:
+        """Write to that one from now on: a file that was moved away is made anew."""
+        old, self._access_log = self._access_log, fresh
+        self._observe()
+        if old is not None:
+            await old.close()
 
     def _health(self) -> list[UpstreamHealth]:
         clients = self._gateway.catalog.clients()
@@ -241,7 +259,8 @@ class Runtime:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
         registry = make_registry(settings)
         access = _access(settings, registry)
-        fresh = await self._bind_new(settings)
+        fresh_log = _access_log(settings)
+        fresh = self._bind_new(settings)
         self.settings = settings
         self._bounds.limits = settings.limits
         self._gateway.use(
@@ -255,20 +274,21 @@ class Runtime:
         self._app.trust = _trust(settings)
         self._admin.access = access
         self._sync.keyring = access.keyring
+        await self._use_access_log(fresh_log)
         await self._sync.load()
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
 
-    async def _bind_new(self, settings: Settings) -> dict[Place, Listener]:
+    def _bind_new(self, settings: Settings) -> dict[Place, Listener]:
         """Listeners for the places that are new, all of them or none."""
         fresh: dict[Place, Listener] = {}
         try:
             for place in places(settings):
-                if place not in self._listeners:
-                    fresh[place] = self._listener(place)
+                if place not in self._listeners and (listener := self._listener(place)) is not None:
+                    fresh[place] = listener
         except BaseException:
             for listener in fresh.values():
-                await listener.stop(0)
+                listener.give_up()
             raise
         return fresh
 
@@ -292,6 +312,8 @@ class Runtime:
     async def _end(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        if self._access_log is not None:
+            await self._access_log.close()
         self._gateway.close()
         await self._pools.close()
 
@@ -357,6 +379,17 @@ def _terms(settings: Settings) -> Terms:
 
 def _forwarding(settings: Settings) -> Forwarding:
     return Forwarding(settings.real_ip_header.encode("ascii"))
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    """Raises ConfigError if it cannot be written."""
+    path = settings.access_log
+    wanted = settings.enable_access_log
+    if wanted is False or path == "off" or (wanted is None and path is None):
+        return None
+    is_json = settings.access_log_format_escape == "json"
+    template = settings.access_log_format or access_log.FORMAT
+    return AccessLog(path or access_log.DEFAULT_PATH, access_log.compile_format(template, json=is_json))
 
 
 def _paths(settings: Settings) -> PathRules:

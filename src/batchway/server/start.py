@@ -1,10 +1,13 @@
 """One process, or a supervisor with several: whichever the settings ask for."""
 
+import os
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 import uvloop
 
 from batchway.config import Settings
+from batchway.plugins.prometheus import SHARED_FOLDER
 from batchway.server.cores import worker_count
 from batchway.server.runtime import serve
 from batchway.server.supervisor import supervise
@@ -20,4 +23,7 @@ def run(settings: Settings, reload: Callable[[], Settings], adopt: Callable[[Set
     if count == 1:
         uvloop.run(serve(settings, reload))
     else:
-        supervise(settings, count, reload, adopt)
+        # Where the workers put their numbers. Before any of them counts: the library looks once.
+        with TemporaryDirectory(prefix="batchway-metrics-") as folder:
+            os.environ[SHARED_FOLDER] = folder
+            supervise(settings, count, reload, adopt)

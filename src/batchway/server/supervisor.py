@@ -19,7 +19,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.server.barrier import Barrier
 from batchway.server.channel import Channel
 from batchway.server.crew import Crew, Member
-from batchway.server.listener import Place, bind, naming_setting, places
+from batchway.server.listener import Place, bind, bind_if_possible, places
 from batchway.server.messages import (
     Applied,
     Failed,
@@ -321,9 +321,8 @@ class Supervisor:
         fresh: dict[Place, socket] = {}
         try:
             for place in places(settings):
-                if place not in self._sockets:
-                    with naming_setting(place[0]):
-                        fresh[place] = bind(place[1])
+                if place not in self._sockets and (bound := bind_if_possible(place, bind)) is not None:
+                    fresh[place] = bound
         except BatchwayError:
             for bound in fresh.values():
                 bound.close()

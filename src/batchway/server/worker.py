@@ -15,7 +15,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.plugins.base import Counters
 from batchway.server.channel import Channel
 from batchway.server.line import Line
-from batchway.server.listener import ListenError
+from batchway.server.listener import NotPassedOn
 from batchway.server.messages import (
     Applied,
     Failed,
@@ -123,7 +123,7 @@ class _Worker:
         found = self._sockets.pop(address, None)
         if found is None:
             message = f"cannot listen on {address}: the supervisor has not passed it on"
-            raise ListenError(message)
+            raise NotPassedOn(message)
         return found
 
     # --- what the supervisor says

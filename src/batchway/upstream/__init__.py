@@ -5,6 +5,15 @@ from batchway.upstream.health import UpstreamHealth
 from batchway.upstream.keys import Lookup
 from batchway.upstream.pool import Terms
 from batchway.upstream.pools import Pools
+from batchway.upstream.reach import check_certificate
 from batchway.upstream.resolver import Resolver
 
-__all__ = ["Lookup", "Pools", "Resolver", "Terms", "UpstreamClient", "UpstreamHealth"]
+__all__ = [
+    "Lookup",
+    "Pools",
+    "Resolver",
+    "Terms",
+    "UpstreamClient",
+    "UpstreamHealth",
+    "check_certificate",
+]

@@ -19,7 +19,7 @@ class Reach:
         self._tls = upstream.scheme == "https"
         self._verify = upstream.tls.verify
         self._name = named(upstream)
-        self._client = _client(upstream)
+        self._client = _client(upstream) if self._tls else None
         #: kept, so that they are not made anew for every pool
         self._contexts: dict[bool, ssl.SSLContext] = {}
         if self._client is not None:
@@ -72,11 +72,16 @@ def _terms(upstream: Upstream, terms: Terms) -> Terms:
     )
 
 
+def check_certificate(upstream: Upstream) -> None:
+    """Raises InvalidResource if the upstream has a client certificate that cannot be used."""
+    client = _client(upstream)
+    if client is not None:
+        client.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
 def _client(upstream: Upstream) -> ClientCertificate | None:
     certificate, key = upstream.tls.client_cert, upstream.tls.client_key
-    if upstream.scheme != "https" or certificate is None or key is None:
-        return None
-    return ClientCertificate(certificate, key)
+    return None if certificate is None or key is None else ClientCertificate(certificate, key)
 
 
 def _without_port(host: str) -> str:

@@ -24,6 +24,18 @@ class ClientCertificate(Struct, frozen=True):
         """Tells this one from others without holding the key."""
         return sha256(f"{self.certificate}\n{self.key}".encode()).hexdigest()
 
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have `context` show it. Raises InvalidResource if it cannot be used."""
+        pem = f"{self.certificate.rstrip()}\n{self.key.rstrip()}\n".encode()
+        try:
+            with _file_of(pem) as path:
+                # With a password, be it none, OpenSSL does not ask for one on the terminal.
+                context.load_cert_chain(path, password="")
+        except (ssl.SSLError, ValueError) as error:
+            reason = (getattr(error, "reason", None) or "not PEM").replace("_", " ").lower()
+            message = f"tls: client_cert and client_key cannot be used: {reason}"
+            raise InvalidResource(message) from None
+
     def __repr__(self) -> str:
         return f"ClientCertificate({self.identity[:8]}…)"
 
@@ -57,7 +69,7 @@ class Contexts:
         context = self._with_client.get(key)
         if context is None:
             context = self._new(verify)
-            _load(context, client)
+            client.load_into(context)
             self._with_client[key] = context
         return context
 
@@ -68,18 +80,6 @@ class Contexts:
             context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["http/1.1"])
         return context
-
-
-def _load(context: ssl.SSLContext, client: ClientCertificate) -> None:
-    pem = f"{client.certificate.rstrip()}\n{client.key.rstrip()}\n".encode()
-    try:
-        with _file_of(pem) as path:
-            # With a password, be it none, OpenSSL does not ask for one on the terminal.
-            context.load_cert_chain(path, password="")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "not PEM"
-        message = f"tls: client_cert and client_key cannot be used: {reason}"
-        raise InvalidResource(message) from None
 
 
 @contextmanager

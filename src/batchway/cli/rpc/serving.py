@@ -6,7 +6,7 @@ import shlex
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 import uvicorn
@@ -160,6 +160,7 @@ def _cut(server: uvicorn.Server) -> None:
 async def _outlive(parent: asyncio.StreamReader | None, server: uvicorn.Server, grace_s: float) -> None:
     """Stop once the process that has started this one is no more."""
     if parent is not None:
-        await parent.read()
+        with suppress(OSError):  # one that is gone before it has heard all resets it
+            await parent.read()
         if not server.should_exit:
             _stop(server, grace_s)

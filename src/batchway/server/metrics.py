@@ -1,0 +1,36 @@
+"""The export server of the `prometheus` plugin: a listener of its own for Prometheus to read from."""
+
+from collections.abc import Callable
+
+from batchway.model import Response, json_response
+from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, metrics
+from batchway.wire import Receive, Scope, Send, follow_lifespan, send_response
+
+
+class MetricsApp:
+    """`GET` of the export URI; nothing else is here."""
+
+    def __init__(self, attributes: Callable[[], ExportAttributes]) -> None:
+        """`attributes` are the plugin's, as they are now."""
+        self._attributes = attributes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's lifespan."""
+        match scope["type"]:
+            case "http":
+                await send_response(self._answer(scope), send)
+            case "lifespan":
+                await follow_lifespan(receive, send)
+            case _:
+                await send({"type": "websocket.close", "code": 1000})
+
+    def _answer(self, scope: Scope) -> Response:
+        attributes = self._attributes()
+        if scope["path"] != attributes.export_uri:
+            return json_response(404, {"error_msg": "404 Not Found"})
+        if scope["method"] not in ("GET", "HEAD"):
+            refusal = json_response(405, {"error_msg": "method not allowed, expected GET"})
+            refusal.headers.append((b"Allow", b"GET, HEAD"))
+            return refusal
+        text = None if scope["method"] == "HEAD" else metrics(attributes.metric_prefix).text()
+        return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)
