@@ -267,7 +267,7 @@ def test_resource_that_is_no_longer_valid_is_not_served_as_it_was(runner: asynci
             it.store.has("/routes/1", route("/1"))
             await it.follow()
             assert await it.status("/1") == 503
-            it.store.write("/routes/1", route("/1", plugins={"key-auth": {}}))
+            it.store.write("/routes/1", route("/1", plugins={"no-such": {}}))
             await settle()
             assert await it.status("/1") == 404
             it.store.write("/routes/1", route("/1"))
