@@ -2,6 +2,7 @@
 
 import jsonschema_rs
 import pytest
+import structlog
 
 from batchway.admin.app import AdminApp
 from batchway.errors import ConfigError
@@ -87,13 +88,17 @@ def test_a_reload_is_done_when_it_says_so(app: AdminApp, call: Client) -> None:
     assert (answer.status, answer.body, reloads) == (200, b"done", ["again"])
 
 
-def test_a_configuration_that_cannot_be_used_is_told(app: AdminApp, call: Client) -> None:
+def test_a_configuration_that_cannot_be_used_is_told_to_the_log(app: AdminApp, call: Client) -> None:
     async def reload() -> None:
-        raise ConfigError("config.yaml: plugins: expected a list")
+        raise ConfigError("/home/me/config.yaml: plugins: expected a list")
 
     app.reload = reload
-    answer = call("PUT", "/plugins/reload")
-    assert (answer.status, answer.json()) == (500, {"error_msg": "config.yaml: plugins: expected a list"})
+    with structlog.testing.capture_logs() as lines:
+        answer = call("PUT", "/plugins/reload")
+    expected = {"error_msg": "the configuration cannot be used: the log says why"}
+    assert (answer.status, answer.json()) == (503, expected)
+    assert lines[0]["error"] == "/home/me/config.yaml: plugins: expected a list"
+    assert lines[1]["code"] == "cannot_reload"
 
 
 def test_without_a_configuration_there_is_no_reload(call: Client) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from batchway.cli import stored
+from batchway.config.data_encryption import Keyring
 from batchway.plugins import Registry
 from batchway.store.base import Entry
 from batchway.store.sqlite import SqliteStore
@@ -109,12 +110,12 @@ def test_directory_as_config_is_exit_2(run: Run, tmp_path: Path) -> None:
 
 
 def test_warnings_do_no_harm(run: Run, config: Path) -> None:
-    config.write_text(KEY + "apisix: {enable_control: true}\nplugins: [batch-requests, no-such-plugin]\n")
+    config.write_text(KEY + "apisix: {proxy_mode: http}\nplugins: [batch-requests, no-such-plugin]\n")
     result = run("check")
     assert result.exit_code == 0
     warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 2
-    assert "apisix.enable_control" in warnings[0]
+    assert "apisix.proxy_mode" in warnings[0]
     assert "no-such-plugin" in warnings[1]
 
 
@@ -296,6 +297,19 @@ def test_problems_of_the_document_and_of_its_references_are_both_told() -> None:
 def test_reference_by_number_finds_its_upstream() -> None:
     documents = {"/routes/1": {"uri": "/a", "upstream_id": 7}, "/upstreams/7": {"nodes": {"a:1": 1}}}
     assert findings(documents) == []
+
+
+def test_encrypted_secret_is_read_with_its_key() -> None:
+    keyring, other = Keyring(["0123456789abcdef"]), Keyring(["fedcba9876543210"])
+    key = keyring.seal("open sesame", "plugins.key-auth.key")
+    document = {"username": "jack", "plugins": {"key-auth": {"key": key}}}
+    entries = [Entry("/consumers/jack", json.dumps(document).encode(), 1, 1)]
+
+    assert list(stored.examine(entries, Registry(), keyring)) == []
+    (finding,) = stored.examine(entries, Registry(), other)
+    assert finding.text.startswith(
+        'property "plugins.key-auth.key": it is encrypted, but not with a key of'
+    )
 
 
 def test_plugin_that_is_switched_off_is_a_problem_for_its_routes() -> None:

@@ -381,6 +381,10 @@ UPSTREAM_FAULTS: list[tuple[Any, str]] = [
         upstream(tls={"client_cert": "x" * 128}),
         'property "tls": "client_cert" and "client_key" are expected',
     ),
+    (
+        upstream(tls={"client_cert": "x" * 128, "client_key": "secret"}),
+        'property "tls.client_key": expected str of length >= 128, got str',
+    ),
     (upstream(tls={"client_cert": "x"}), 'property "tls.client_cert": expected str of length >= 128'),
     (
         upstream(nodes=[{"host": "a", "weight": 1, "priority": "x"}]),

@@ -55,6 +55,7 @@ class Gateway:
         self.data: Address = ("127.0.0.1", free_port())
         self.admin_address: Address = ("127.0.0.1", free_port())
         self.control: Address = ("127.0.0.1", free_port())
+        self.metrics: Address = ("127.0.0.1", free_port())
         self.config = merged(self._basics(), changes or {})
         self.config_path = directory / "conf" / "config.yaml"
         self.log_path = directory / "stderr.log"
@@ -72,6 +73,9 @@ class Gateway:
             "apisix": {
                 "node_listen": [{"ip": self.data[0], "port": self.data[1]}],
                 "control": {"ip": self.control[0], "port": self.control[1]},
+            },
+            "plugin_attr": {
+                "prometheus": {"export_addr": {"ip": self.metrics[0], "port": self.metrics[1]}}
             },
             "deployment": {
                 "admin": {"admin_listen": {"ip": admin_host, "port": admin_port}, "admin_key": keys}

@@ -190,7 +190,13 @@ class _Request(Struct):
         if self.method != "PUT":
             message = f"please use PUT method to reload the plugins, {self.method} method is not allowed."
             raise MethodNotAllowed(["PUT"], message)
-        await self.reload()
+        try:
+            await self.reload()
+        except CannotReload:
+            raise
+        except BatchwayError as error:  # it names files: nothing for an answer
+            log.error("configuration not reloaded", error=error.message)
+            raise CannotReload("the configuration cannot be used: the log says why") from None
         headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
         return Response(200, REASONS[200], headers, b"done"), Answer(200, {})
 

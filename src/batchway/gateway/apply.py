@@ -40,12 +40,12 @@ def _put_service(gateway: Gateway, id_: str, document: object) -> None:
 
 
 def _put_consumer(gateway: Gateway, _id: str, document: object) -> None:
-    gateway.catalog.put_consumer(decode_resource(document, Consumer, "consumer"))
+    gateway.catalog.put_consumer(decode_resource(document, Consumer, "consumer", show_values=False))
 
 
 def _put_credential(gateway: Gateway, id_: str, document: object) -> None:
     username, _, credential_id = id_.partition("/")
-    found = decode_resource(document, Credential, "credential")
+    found = decode_resource(document, Credential, "credential", show_values=False)
     gateway.catalog.put_credential(username, credential_id, found)
 
 

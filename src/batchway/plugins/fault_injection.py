@@ -7,11 +7,14 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct
 
 from batchway.config import expression
-from batchway.model import REASONS, Response
+from batchway.model import Response
+from batchway.plugins.answers import respond, set_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.names import HeaderName, check_headers, clean_value
 from batchway.plugins.variables import resolve
+
+_TEXT = b"text/plain; charset=utf-8"
 
 Percentage = Annotated[int, Meta(ge=0, le=100)]
 Alternatives = Annotated[list[list[Any]], Meta(max_length=20)]
@@ -94,10 +97,7 @@ def _is_hit(percentage: int | None, holds: expression.Expression | None, context
 
 def _aborted(abort: Abort, context: Context) -> Response:
     body = resolve(abort.body, context.var).encode("utf-8", "surrogateescape")
-    headers = [
-        (name.encode(), clean_value(resolve(str(value), context.var)))
-        for name, value in (abort.headers or {}).items()
-    ]
-    if not any(name.lower() == b"content-type" for name, _ in headers):
-        headers.append((b"Content-Type", b"text/plain; charset=utf-8"))
-    return Response(abort.http_status, REASONS.get(abort.http_status, ""), headers, body)
+    response = respond(context, abort.http_status, [(b"Content-Type", _TEXT)], body)
+    for name, value in (abort.headers or {}).items():
+        set_header(response, name, clean_value(resolve(str(value), context.var)))
+    return response

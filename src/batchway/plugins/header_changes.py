@@ -40,11 +40,13 @@ def header_changes(document: dict[str, Any] | None) -> HeaderChanges:
     is_plain = not any(isinstance(document.get(name), dict | list) for name in ("add", "set", "remove"))
     try:
         changes = msgspec.convert({"set": document} if is_plain else document, HeaderChanges)
-        if isinstance(changes.add, tuple):  # their names have not been looked at yet
-            msgspec.convert(dict(changes.added()), Values)
+        msgspec.convert(dict(changes.added()), Values)  # names in a list have not been looked at yet
     except msgspec.ValidationError as error:
         message = f'"headers": {error}'
         raise ValueError(message) from None
+    if isinstance(changes.add, tuple) and not all(":" in one for one in changes.add):
+        message = '"headers.add": expected "Name: value"'
+        raise ValueError(message)
     for name, value in (*changes.added(), *changes.set.items()):
         check_value(str(value), f'"headers", {name}')
     check_headers([name for name, _ in changes.added()], '"headers.add"')

@@ -41,7 +41,13 @@ class IpRestriction(Plugin):
 
     async def access(self, context: Context) -> Response | None:
         """A refusal, unless the address is in the whitelist, or not in the blacklist."""
-        is_listed = self._is_listed(context.var("remote_addr"))
+        is_listed = self._is_listed(_plain(context.var("remote_addr") or ""))
         if is_listed == (self.config.whitelist is not None):
             return None
         return json_response(self.config.response_code, {"message": self.config.message})
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address that a socket for both kinds shows as an IPv6 one, as itself."""
+    mapped = address.removeprefix("::ffff:")
+    return mapped if "." in mapped else address

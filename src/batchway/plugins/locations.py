@@ -12,10 +12,10 @@ _UNRESERVED = "-._~"
 _PATH = _UNRESERVED + "/:@!$&'()*+,;="  # RFC 3986, section 3.3
 _QUERY = _UNRESERVED + "/:@!$'()*,;?"  # without what stands between arguments, or for a space
 _LEGAL = _PATH + "?#[]%"  # all that a URI may have in it
-_ENCODED = frozenset({"request_uri", "args", "query_string", "upstream_uri"})
-"""Variables with URIs as they are spelled on the wire. The others have their escapes resolved."""
+_SPELLED = frozenset({"request_uri", "args", "query_string"})
+"""Variables that are spelled as on the wire. The others have their escapes resolved."""
 _BYTES = ("http_", "cookie_")
-"""Variables that are bytes of a header, read as Latin-1."""
+"""Variables that are bytes of a header, read as Latin-1 as those on the wire are."""
 
 
 def in_path(text: str) -> str:
@@ -23,42 +23,47 @@ def in_path(text: str) -> str:
     return quote(text, safe=_PATH, errors="surrogateescape")
 
 
+def in_query(text: str) -> str:
+    """Text as it stands in a query, within one argument."""
+    return quote(text, safe=_QUERY, errors="surrogateescape")
+
+
 def legal(uri: str) -> str:
     """A URI with what cannot stand in any encoded; what is encoded already stays."""
     return quote(uri, safe=_LEGAL, errors="surrogateescape")
 
 
+def spelled(query: str) -> str:
+    """A query as it came, with what should not have been in it encoded."""
+    return quote(query.encode("latin-1", "replace"), safe=_LEGAL)
+
+
 def resolved(template: str, lookup: Lookup) -> str:
     """A path, with a query if the template has one, with the values of variables put in."""
     path, mark, query = template.partition("?")
-    made = resolve(path, _encoded(lookup, _PATH))
+    made = resolve(path, _encoded(lookup, _PATH, _PATH + "%"))
     if mark:
-        made += "?" + resolve(query, _encoded(lookup, _QUERY))
+        made += "?" + resolve(query, _encoded(lookup, _QUERY, _QUERY + "&=+%"))
     return legal(made)
 
 
 def resolved_plainly(template: str, lookup: Lookup) -> str:
     """The template with values as they are, but for what cannot stand in a URI."""
-    return resolve(template, lambda name: _plain(name, lookup(name)))
+    return resolve(legal(template), _encoded(lookup, _LEGAL, _LEGAL))
 
 
-def _encoded(lookup: Lookup, safe: str) -> Lookup:
+def _encoded(lookup: Lookup, safe: str, safe_in_spelled: str) -> Lookup:
     def look(name: str) -> str | None:
         value = lookup(name)
         if value is None:
             return None
-        if name in _ENCODED:
-            return quote(value, safe=safe + "&=+%" if safe is _QUERY else safe + "%")
-        return quote(_bytes(name, value), safe=safe)
+        if name in _SPELLED:
+            return quote(value.encode("latin-1", "replace"), safe=safe_in_spelled)
+        raw = value.encode("latin-1", "replace") if name.startswith(_BYTES) else _raw(value)
+        return quote(raw, safe=safe)
 
     return look
 
 
-def _plain(name: str, value: str | None) -> str | None:
-    return None if value is None else quote(_bytes(name, value), safe=_LEGAL)
-
-
-def _bytes(name: str, value: str) -> bytes:
-    if name.startswith(_BYTES):
-        return value.encode("latin-1", "replace")
+def _raw(value: str) -> bytes:
     return value.encode(errors="surrogateescape")

@@ -5,24 +5,24 @@ Source: apisix/plugins/proxy-rewrite.lua.
 
 import re
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
 from batchway.config.pattern import compile_pattern
 from batchway.model import Response
+from batchway.plugins.answers import drop_body, is_bodiless, remove_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.header_changes import header_changes
+from batchway.plugins.locations import in_path, in_query, legal, resolved, resolved_plainly
 from batchway.plugins.names import clean_value
-from batchway.plugins.substitution import check_groups, put_groups, substitute
+from batchway.plugins.substitution import check_groups, put_groups, replaced, search
 from batchway.plugins.variables import resolve
 
 Method = Literal[
-    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "PATCH"
-]
-_SAFE = "/:@!$&'()*+,;=~-._%"  # RFC 3986, section 3.3; what is encoded already stays
-_SAFE_IN_QUERY = _SAFE + "?[]"
+    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "LOCK", "UNLOCK",
+    "PATCH",
+]  # fmt: skip
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +37,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     headers: Annotated[dict[str, Any], Meta(min_length=1)] | None = None
     """`add`, `set` and `remove`, or names and values to set."""
     use_real_request_uri_unsafe: bool = False
-    """Send on the path exactly as it came, and do nothing else to it."""
+    """The path and query are as they came, also to `uri` and `regex_uri`, and nothing of them is encoded."""
 
     def __post_init__(self) -> None:
         given = (self.uri, self.regex_uri, self.method, self.host, self.headers)
@@ -80,9 +80,7 @@ class ProxyRewrite(Plugin):
     async def rewrite(self, context: Context) -> Response | None:
         """Make the changes."""
         config = self.config
-        matched = None
-        if not config.use_real_request_uri_unsafe:
-            matched = self._change_uri(context)
+        matched = self._change_uri(context)
         if config.method is not None:
             context.change(method=config.method)
         if config.host is not None:
@@ -90,15 +88,35 @@ class ProxyRewrite(Plugin):
         self._change_headers(context, matched)
         return None
 
+    async def filter_response(self, context: Context, response: Response) -> Response:
+        """The answer as it fits the method that the client used, where the upstream saw another."""
+        method = context.original.method
+        if self.config.method is None or "HEAD" not in (method, self.config.method):
+            return response
+        if method == "HEAD":
+            await drop_body(response)
+            response.body = None
+        elif response.body is None and not is_bodiless(context, response):
+            remove_header(response, "Content-Length")  # it speaks of a body that was not asked for
+            response.body = b""
+        return response
+
     def _change_uri(self, context: Context) -> re.Match[str] | None:
         """Put the new path and query; returns what the pattern found, for the headers to use."""
+        unsafe = self.config.use_real_request_uri_unsafe
         if self.config.uri is not None:
-            _put_uri(context, resolve(self.config.uri, context.var))
+            put_in = resolved_plainly if unsafe else resolved
+            _put_uri(context, put_in(self.config.uri, context.var), merge=not unsafe)
             return None
+        if not self._rules:
+            return None
+        path = (context.var("request_uri") or "/") if unsafe else context.path
         for pattern, replacement in self._rules:
-            found = pattern.search(context.path)
+            found = search(pattern, path)
             if found is not None:
-                _put_uri(context, substitute(pattern, replacement, context.path) or "/")
+                encodings = (legal, legal) if unsafe else (in_path, in_query)
+                made = replaced(found, replacement, *encodings)
+                _put_uri(context, made, merge=not unsafe)
                 return found
         return None
 
@@ -107,19 +125,22 @@ class ProxyRewrite(Plugin):
         for name, value in changes.added():
             context.add_header(name, _value(value, context, matched))
         for name, given in changes.set.items():
-            context.set_header(name, _value(str(given), context, matched))
+            made = _value(str(given), context, matched)
+            if made:
+                context.set_header(name, made)
+            else:
+                context.remove_header(name)
         for name in changes.remove:
             context.remove_header(name)
 
 
-def _put_uri(context: Context, uri: str) -> None:
-    path, mark, query = uri.partition("?")
-    path = quote(path, safe=_SAFE, errors="surrogateescape")
-    query = quote(query, safe=_SAFE_IN_QUERY, errors="surrogateescape")
+def _put_uri(context: Context, uri: str, *, merge: bool) -> None:
+    """`merge`: the query that came goes on, behind the new one."""
+    path, _, query = legal(uri).replace("#", "%23").partition("?")
     came = context.request.query
-    if mark and came:
-        query = f"{query}&{came}" if query else came
-    context.change(path=path if path.startswith("/") else f"/{path}", query=query if mark else came)
+    if merge:
+        query = f"{query}&{came}" if query and came else query or came
+    context.change(path=path if path.startswith("/") else f"/{path}", query=query)
 
 
 def _value(template: str, context: Context, matched: re.Match[str] | None) -> str:

@@ -3,6 +3,7 @@
 Source: apisix/plugins/real-ip.lua.
 """
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar
 
@@ -43,13 +44,18 @@ class RealIp(Plugin):
         self._is_trusted = None if trusted is None else within(networks(list(trusted), "list"))
 
     async def rewrite(self, context: Context) -> Response | None:
-        """Set the client's address, if there is one to set."""
-        peer = context.original.origin.client
-        if self._is_trusted is not None and not self._is_trusted(peer):
+        """Set the client's address, if there is one to set.
+
+        An item has its batch's: what stands in it is the client's word, never that of a proxy.
+        """
+        origin = context.original.origin
+        if context.original.batch is not None:
+            return None
+        if self._is_trusted is not None and not self._is_trusted(origin.client):
             return None
         address = self._address(context)
         if address is not None:
-            context.set_origin(replace(context.original.origin, client=address))
+            context.set_origin(replace(origin, client=address))
         return None
 
     def _address(self, context: Context) -> str | None:
@@ -71,14 +77,24 @@ class RealIp(Plugin):
         return last
 
 
+_SPELLED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})|([0-9A-Fa-f:.]+)")
+_MAX_PORT = 65535
+
+
 def _bare(text: str) -> str | None:
-    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; None if there is none."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
+    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None if there is none.
+
+    No zone, as in `fe80::1%eth0`: it may be any text, and means nothing here. An IPv4 address within an
+    IPv6 one is that IPv4 address.
+    """
+    found = _SPELLED.fullmatch(text.strip())
+    if found is None:
+        return None
+    port = found[2] or found[4]
+    if port is not None and not 0 < int(port) <= _MAX_PORT:
+        return None
     try:
-        return str(ip_address(text))
+        address = ip_address(found[1] or found[3] or found[5])
     except ValueError:
         return None
+    return str((address.version == 6 and address.ipv4_mapped) or address)

@@ -2,17 +2,16 @@
 
 import re
 from typing import Annotated, Any, ClassVar
-from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
 from batchway.config.pattern import compile_pattern
-from batchway.model import REASONS, Response
+from batchway.model import Response
+from batchway.plugins.answers import respond
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import clean_value
-from batchway.plugins.substitution import substitute
-from batchway.plugins.variables import resolve
+from batchway.plugins.locations import in_path, in_query, legal, resolved, resolved_plainly, spelled
+from batchway.plugins.substitution import check_groups, replaced, search
 
 _ESCAPED = re.compile(r"\\\$\w+")
 _HTTPS_PORT = 443
@@ -39,7 +38,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             message = '"append_query_string" has no meaning with "http_to_https"'
             raise ValueError(message)
         if self.regex_uri is not None:
-            compile_pattern(self.regex_uri[0], "regex_uri[0]")
+            pattern = compile_pattern(self.regex_uri[0], '"regex_uri[0]"')
+            check_groups(pattern, self.regex_uri[1], '"regex_uri[1]"')
 
 
 class Attributes(Struct, frozen=True):
@@ -68,34 +68,38 @@ class Redirect(Plugin):
         location = self._location(context)
         if location is None:
             return None
-        if self.config.encode_uri:
-            location = quote(location, safe="/:?&=#%")
-        if self.config.append_query_string and context.original.query:
-            location += ("&" if "?" in location else "?") + context.original.query
-        return _redirect(self.config.ret_code, location)
+        query = context.original.query
+        if self.config.append_query_string and query:
+            location += f"{'&' if '?' in location else '?'}{spelled(query)}"
+        return _redirect(context, self.config.ret_code, location)
 
     def _location(self, context: Context) -> str | None:
+        encodes = self.config.encode_uri
         if self._pattern is not None:
-            return substitute(self._pattern, self.config.regex_uri[1], context.path)
+            found = search(self._pattern, context.path)
+            replacement = self.config.regex_uri[1]
+            if found is None:
+                return None
+            encodings = (in_path, in_query) if encodes else (legal, legal)
+            return legal(replaced(found, replacement, *encodings))
         if self.config.uri is None:
             return None
         # `\$name` stands for itself, so only what is between these is a template
+        put_in = resolved if encodes else resolved_plainly
         pieces, position = [], 0
         for escaped in _ESCAPED.finditer(self.config.uri):
-            pieces.append(resolve(self.config.uri[position : escaped.start()], context.var))
-            pieces.append(escaped[0])
+            pieces += [put_in(self.config.uri[position : escaped.start()], context.var), escaped[0]]
             position = escaped.end()
-        return "".join(pieces) + resolve(self.config.uri[position:], context.var)
+        return "".join(pieces) + put_in(self.config.uri[position:], context.var)
 
     def _to_https(self, context: Context) -> Response | None:
         if _scheme(context) == "https":
             return None
         port = self.gateway.attributes(self.name).https_port
-        host = context.var("host") or ""
-        where = host if port == _HTTPS_PORT else f"{host}:{port}"
+        where = "$host" if port == _HTTPS_PORT else f"$host:{port}"
         # 301 lets browsers make a GET of anything; 308 does not. RFC 9110, section 15.4
         status = 301 if context.original.method in ("GET", "HEAD") else 308
-        return _redirect(status, f"https://{where}{context.var('request_uri')}")
+        return _redirect(context, status, resolved_plainly(f"https://{where}$request_uri", context.var))
 
 
 def _scheme(context: Context) -> str | None:
@@ -105,5 +109,5 @@ def _scheme(context: Context) -> str | None:
     return told or origin.scheme
 
 
-def _redirect(status: int, location: str) -> Response:
-    return Response(status, REASONS.get(status, ""), [(b"Location", clean_value(location))], b"")
+def _redirect(context: Context, status: int, location: str) -> Response:
+    return respond(context, status, [(b"Location", location.encode("ascii", "replace"))], b"")

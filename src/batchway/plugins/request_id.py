@@ -3,15 +3,15 @@
 import secrets
 import string
 import time
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
 from msgspec import Meta, Struct
 
 from batchway.model import Response
-from batchway.plugins.base import Plugin
+from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import HeaderName
+from batchway.plugins.names import OWN_HEADERS, HeaderName, check_headers
 
 _LETTERS = string.ascii_letters + string.digits
 _KSUID_EPOCH = 1_400_000_000
@@ -34,6 +34,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     algorithm: Literal["uuid", "nanoid", "range_id", "ksuid"] = "uuid"
     range_id: RangeId = RangeId()
 
+    def __post_init__(self) -> None:
+        check_headers((self.header_name,), "header_name")
+
 
 class RequestId(Plugin):
     """Passes the id of a request on, in both directions."""
@@ -42,21 +45,29 @@ class RequestId(Plugin):
     priority = 12015
     Config: ClassVar[type[Struct]] = Config
 
+    def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
+        super().__init__(config, gateway, owner)
+        # A global rule and a route may each have one: no variable has such a name.
+        self._told = f"{self.name} {config.header_name}"
+
     async def rewrite(self, context: Context) -> Response | None:
         """Give an id to a request that has none."""
         name = self.config.header_name
-        found = context.request.headers.get(name.lower().encode())
+        key = name.lower().encode()
+        found = context.request.headers.get(key)
         request_id = found.decode("latin-1") if found else self._make()
         if not found:
             context.set_header(name, request_id)
-        context.values["request_id"] = request_id
+            # it names this request, and not the items of the batch that it may carry
+            context.values[OWN_HEADERS] = (*context.values.get(OWN_HEADERS, ()), key)
+        context.values["request_id"] = context.values[self._told] = request_id
         return None
 
     async def filter_response(self, context: Context, response: Response) -> Response:
         """Tell the client, unless the upstream has."""
         name = self.config.header_name.encode()
         known = any(key.lower() == name.lower() and value for key, value in response.headers)
-        request_id = context.values.get("request_id")
+        request_id = context.values.get(self._told)
         if self.config.include_in_response and not known and request_id is not None:
             response.headers.append((name, request_id.encode("latin-1")))
         return response

@@ -36,10 +36,19 @@ def substitute(
     return changed if matches else None
 
 
-def replaced(found: re.Match[str], replacement: str, encode: Encode = _as_it_is) -> str:
-    """The text with its match replaced; what is of the text, and not of the replacement, is encoded."""
-    before, after = found.string[: found.start()], found.string[found.end() :]
-    return encode(before) + _filled(replacement, found, encode, dollar="$") + encode(after)
+def replaced(
+    found: re.Match[str], replacement: str, in_path: Encode = _as_it_is, in_query: Encode = _as_it_is
+) -> str:
+    """A path with its match replaced by a path that may have a query.
+
+    What is of the text, and not of the replacement, is encoded for the place that it comes to.
+    """
+    path, mark, query = replacement.partition("?")
+    made = in_path(found.string[: found.start()]) + _filled(path, found, in_path, dollar="$")
+    rest = found.string[found.end() :]
+    if not mark:
+        return made + in_path(rest)
+    return f"{made}?{_filled(query, found, in_query, dollar='$')}{in_query(rest)}"
 
 
 def put_groups(template: str, found: re.Match[str]) -> str:

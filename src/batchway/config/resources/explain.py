@@ -62,6 +62,9 @@ _VALUES_NOT_SUPPORTED: dict[tuple[type[Struct], str], Callable[[object], bool]] 
 }
 """APISIX's values that batchway does not have."""
 
+_SECRETS = frozenset({"client_key"})
+"""Properties whose values are never shown."""
+
 _DICT_VALUES: dict[str, Any] = {"labels": Label, "nodes": Weight, "plugins": dict[str, Any]}
 """Types of values in properties with free keys: msgspec does not tell which key it was."""
 
@@ -80,7 +83,8 @@ def _explain(message: str, document: object, kind: type[Struct], *, show_values:
     if missing := _MISSING.fullmatch(text):
         return f"property {shown(_joined(where, missing[1]))} is required"
     prefix = f"property {shown(where)}: " if where else ""
-    got = shown(value) if show_values else type_name(value)
+    is_secret = where.rpartition(".")[2] in _SECRETS
+    got = shown(value) if show_values and not is_secret else type_name(value)
     if text.startswith("Invalid enum value"):
         return prefix + _explain_choice(where.rpartition(".")[2], value, owner, got)
     if not text.startswith("Expected"):
