@@ -68,7 +68,7 @@ class Headers:
     derive from them (`index`, `memo`) is derived once for all.
     """
 
-    __slots__ = ("_changed", "_index", "memo", "pairs")
+    __slots__ = ("_changed", "_index", "memo", "pairs", "written")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.pairs = tuple(pairs)
@@ -76,6 +76,8 @@ class Headers:
         self._changed: dict[Any, Headers] | None = None
         #: whoever derives something costly may keep it here, behind what it depends on
         self.memo: tuple[Any, ...] | None = None
+        #: names that were put in place of whatever the client had said in them
+        self.written: frozenset[bytes] = frozenset()
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the first header of that lower-case name, or None."""
@@ -105,6 +107,7 @@ class Headers:
                 known.clear()
             kept = [pair for pair in self.pairs if pair[0] not in removed] if removed else self.pairs
             found = known[removed, added] = Headers((*kept, *added))
+            found.written = self.written.union(name for name, _ in added if name in removed)
         return found
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from asyncio import Runner
 from typing import Any
 
+import msgspec
 import pytest
 
 from batchway.admin.app import AdminApp
@@ -201,6 +202,43 @@ def test_what_nothing_can_name_is_deleted(call: Client) -> None:
     call("PUT", "/routes/1", {"uri": "/1", "plugins": {"known": {"id": "1"}}})
 
     assert call("DELETE", "/global_rules/1").status == 200
+
+
+def test_two_processes_leave_no_route_with_a_deleted_upstream(
+    call: Client, app: AdminApp, store: SqliteStore, runner: Runner
+) -> None:
+    """Another app on the same store knows nothing of the first one's lock."""
+    other = Client(AdminApp(store, access=app.access, applied=Applied()), runner)
+
+    async def scenario(number: int) -> tuple[Answer | None, Answer | None]:
+        upstream, route = f"/apisix/admin/upstreams/{number}", f"/apisix/admin/routes/{number}"
+        await call.send("PUT", upstream, [msgspec.json.encode(UPSTREAM)])
+        put, delete = await asyncio.gather(
+            call.send("PUT", route, [b'{"uri":"/a","upstream_id":"%d"}' % number]),
+            other.send("DELETE", upstream),
+        )
+        return put, delete
+
+    for number in range(20):
+        put, delete = runner.run(scenario(number))
+        assert put
+        assert delete
+        assert (put.status, delete.status) in ((201, 400), (400, 200))
+
+
+def test_a_delete_that_always_comes_too_late_is_refused(
+    call: Client, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("PUT", "/upstreams/1", UPSTREAM)
+    delete = store.delete
+
+    async def outrun(key: str, **conditions: Any) -> int | None:
+        await store.put("/routes/other", b"{}")
+        return await delete(key, **conditions)
+
+    monkeypatch.setattr(store, "delete", outrun)
+    assert "changed by others" in error(call("DELETE", "/upstreams/1"), 409)
+    assert call("DELETE", "/upstreams/1?force=true").status == 200
 
 
 # --- consumers

@@ -94,10 +94,11 @@ def test_a_post_is_seen(gateway: Gateway, nginx: Nginx, unique: str) -> None:
 def test_a_refused_write_changes_nothing(gateway: Gateway, nginx: Nginx, unique: str) -> None:
     gateway.put("routes", unique, route(unique, nginx))
     wrong = [
-        {"uri": f"/{unique}/1", "plugins": {"key-auth": {}}},
-        {"uri": f"/{unique}/1", "vars": [["arg_a", "==", "1"]], "upstream": {"nodes": {}}},
+        {"uri": f"/{unique}/1", "plugins": {"no-such-plugin": {}}},
+        {"uri": f"/{unique}/1", "vars": [["arg_a", "=", "1"]], "upstream": {"nodes": {}}},
         {"uri": f"/{unique}/1", "upstream": {"nodes": {}, "checks": {}}},
         {"uri": f"/{unique}/1", "upstream_id": "missing"},
+        {"uri": f"/{unique}/1", "service_id": "missing"},
         {"uri": f"/{unique}/1", "upstream": {"nodes": {}, "type": "chash"}},
     ]
 

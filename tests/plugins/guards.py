@@ -24,7 +24,7 @@ JSON = dict[str, Any]
 
 
 def guarded(**plugins: JSON) -> JSON:
-    """A route of plugins (`basic_auth` is `basic-auth`), answered with the names of consumer and credential."""
+    """A route of plugins (`basic_auth` is `basic-auth`), answered with consumer and credential."""
     named = {name.replace("_", "-"): config for name, config in plugins.items()}
     mock = {"response_example": "$consumer_name/$credential_id", "_meta": {"priority": 1}}
     return {"uri": "/*", "plugins": {**named, "mocking": mock}}
@@ -189,15 +189,16 @@ def signed_request(
     target: str = "/",
     *,
     key_id: str = "access",
-    secret: str = "secret",
+    secret: str = "secret",  # noqa: S107 - of a test
     algorithm: str = "hmac-sha256",
     headers: Headers | None = None,
     signs: str = "@request-target date",
     date_s: float | None = None,
+    dated_by: str = "Date",
 ) -> Headers:
     """The headers of a request that is signed: `headers` and those that make it so."""
     date = formatdate(time.time() if date_s is None else date_s, usegmt=True)
-    sent = [("Date", date), *(headers or [])]
+    sent = [(dated_by, date), *(headers or [])]
     values = {name.lower(): value for name, value in sent}
     lines = [key_id]
     for name in signs.split():
@@ -206,8 +207,9 @@ def signed_request(
         elif name.lower() in values:
             lines.append(f"{name}: {values[name.lower()]}")
     text = "".join(f"{line}\n" for line in lines).encode()
-    made = hmac.new(secret.encode(), text, algorithm.removeprefix("hmac-")).digest()
-    given = f'keyId="{key_id}",algorithm="{algorithm}",headers="{signs}",signature="{base64.b64encode(made).decode()}"'
+    raw = hmac.new(secret.encode(), text, algorithm.removeprefix("hmac-")).digest()
+    made = base64.b64encode(raw).decode()
+    given = f'keyId="{key_id}",algorithm="{algorithm}",headers="{signs}",signature="{made}"'
     return [*sent, ("Authorization", f"Signature {given}")]
 
 

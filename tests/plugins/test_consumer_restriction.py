@@ -14,7 +14,7 @@ PEOPLE = {
     "jill": {**consumer("jill", key_auth={"key": "jill"}), "group_id": "smiths"},
     "joe": consumer("joe", key_auth={"key": "joe"}),
 }
-GROUPS = {"sailors": {"plugins": {}}, "smiths": {"plugins": {}}}
+GROUPS: dict[str, Any] = {"sailors": {"plugins": {}}, "smiths": {"plugins": {}}}
 RESOURCES: dict[str, Any] = {"consumer_groups": GROUPS, "consumers": PEOPLE}
 
 

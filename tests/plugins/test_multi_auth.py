@@ -50,7 +50,6 @@ RESOURCES: dict[str, Any] = {"routes": {"1": any_of(*ALL)}, "consumers": PEOPLE}
         (basic("foo", "bar"), (200, "basil")),
         ([("apikey", "kay-key")], (200, "kay")),
         (bearer(token("my-secret")), (200, "jo")),
-        (signed_request(), (200, "hugh")),
         ([("apikey", "kay-key"), *basic("foo", "bar")], (200, "basil")),
         ([("apikey", "wrong"), *basic("foo", "bar")], (200, "basil")),
         ([("apikey", "kay-key"), *basic("foo", "wrong")], (200, "kay")),
@@ -64,6 +63,14 @@ RESOURCES: dict[str, Any] = {"routes": {"1": any_of(*ALL)}, "consumers": PEOPLE}
 def test_any_way_is_enough(headers: Headers, told: tuple[int, str]) -> None:
     async def test(gateway: Gateway) -> None:
         assert await whose(gateway, headers=headers) == told
+
+    run(test, **RESOURCES)
+
+
+def test_signature_is_one_of_the_ways() -> None:
+    async def test(gateway: Gateway) -> None:
+        assert await whose(gateway, headers=signed_request()) == (200, "hugh")
+        assert await whose(gateway, headers=signed_request(secret="wrong")) == (401, "Authorization Failed")
 
     run(test, **RESOURCES)
 

@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from batchway.rpc import Context, RpcApp
 from batchway.wire import Message
@@ -258,3 +259,12 @@ def test_page_of_another_site_cannot_call_in_its_visitor_s_name(
     found = exchange(app, [BODY], headers=headers)
     assert found.status == status
     assert (found.body == PONG) == (status == 200)
+
+
+def test_route_and_mount_in_fastapi() -> None:
+    site = FastAPI()
+    site.routes.append(Route("/rpc", make_app()))
+    site.mount("/mounted", make_app())
+    for path in ("/rpc", "/mounted/"):
+        found = exchange(site, [BODY], path=path, raw_path=path.encode())
+        assert (found.status, found.body) == (200, PONG)

@@ -5,15 +5,17 @@ import sqlite3
 import time
 from asyncio import Runner
 from collections.abc import Iterator
-from contextlib import aclosing, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from batchway.errors import StoreError
 from batchway.store import sqlite
-from batchway.store.base import Conflict, Entry, Event, Store
+from batchway.store.base import Conflict, Entry, Event
 from batchway.store.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore, snapshot
+
+from .watching import take
 
 
 class Clock:
@@ -36,16 +38,6 @@ def store(runner: Runner, path: Path, clock: Clock) -> Iterator[SqliteStore]:
     store = runner.run(SqliteStore.open(path, clock))
     yield store
     runner.run(store.close())
-
-
-async def take(store: Store, from_revision: int, count: int) -> list[Event]:
-    events: list[Event] = []
-    async with asyncio.timeout(10), aclosing(store.watch(from_revision)) as watch:
-        async for event in watch:
-            events.append(event)
-            if len(events) == count:
-                break
-    return events
 
 
 def test_a_key_is_there_until_its_time_is_up(runner: Runner, store: SqliteStore, clock: Clock) -> None:
@@ -99,6 +91,28 @@ def test_what_has_expired_is_not_there_for_a_write_either(
     assert runner.run(store.delete("/b")) is None
     entry = runner.run(store.put("/a", b"2", create_only=True))
     assert entry.create_revision == entry.mod_revision
+
+
+def test_what_has_expired_fulfils_no_condition(runner: Runner, store: SqliteStore, clock: Clock) -> None:
+    runner.run(store.put("/a", b"1", ttl_s=10))
+    clock.time += 10
+
+    with pytest.raises(Conflict):
+        runner.run(store.put("/b", b"1", requires=["/a"]))
+    assert runner.run(store.put("/b", b"1")).mod_revision == 3
+
+
+def test_a_refused_write_does_not_put_off_what_has_expired(
+    runner: Runner, store: SqliteStore, clock: Clock
+) -> None:
+    """Else who waits for a store without changes would wait for ever."""
+    runner.run(store.put("/a", b"1", ttl_s=10))
+    runner.run(store.put("/b", b"1"))
+    clock.time += 10
+    with pytest.raises(Conflict):
+        runner.run(store.delete("/b", unchanged_since=2))
+
+    assert runner.run(store.delete("/b", unchanged_since=3)) == 4
 
 
 def test_a_watch_has_the_delete_of_what_expires(runner: Runner, store: SqliteStore, clock: Clock) -> None:

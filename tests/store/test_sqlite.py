@@ -87,6 +87,43 @@ def test_delete_refuses_a_revision_that_is_past(runner: Runner, store: SqliteSto
     assert runner.run(store.delete("/a", expected_revision=2)) == 3
 
 
+def test_a_put_may_require_other_keys(runner: Runner, store: SqliteStore) -> None:
+    runner.run(store.put("/a", b""))
+    runner.run(store.put("/b", b"", requires=["/a"]))
+
+    with pytest.raises(Conflict, match="/c has gone meanwhile"):
+        runner.run(store.put("/d", b"", requires=["/a", "/c"]))
+    assert [entry.key for entry in runner.run(store.list("")).entries] == ["/a", "/b"]
+
+
+def test_delete_refuses_when_anything_was_written_since(runner: Runner, store: SqliteStore) -> None:
+    seen = runner.run(store.put("/a", b"")).mod_revision
+    runner.run(store.put("/b", b""))
+
+    with pytest.raises(Conflict, match="revision 2, expected 1"):
+        runner.run(store.delete("/a", unchanged_since=seen))
+    assert runner.run(store.delete("/a", unchanged_since=2)) == 3
+
+
+def test_delete_takes_what_is_below_along(runner: Runner, store: SqliteStore) -> None:
+    for key in ("/c/jack", "/c/jack/x/1", "/c/jack/x/2", "/c/jackson", "/c/jackson/x/1"):
+        runner.run(store.put(key, b""))
+
+    assert runner.run(store.delete("/c/jack", with_below=True)) == 8
+    assert [entry.key for entry in runner.run(store.list("")).entries] == ["/c/jackson", "/c/jackson/x/1"]
+    assert runner.run(store.delete("/c/nobody", with_below=True)) is None
+
+
+def test_delete_with_what_is_below_is_all_or_nothing(runner: Runner, store: SqliteStore) -> None:
+    seen = runner.run(store.put("/a", b"")).mod_revision
+    runner.run(store.put("/a/1", b""))
+
+    for condition in ({"unchanged_since": seen}, {"expected_revision": 7}):
+        with pytest.raises(Conflict):
+            runner.run(store.delete("/a", with_below=True, **condition))
+    assert len(runner.run(store.list("")).entries) == 2
+
+
 def test_a_refused_write_takes_no_revision(runner: Runner, store: SqliteStore) -> None:
     runner.run(store.put("/a", b"0"))
     with pytest.raises(Conflict):

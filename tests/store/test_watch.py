@@ -2,25 +2,16 @@ import asyncio
 import sqlite3
 import threading
 from asyncio import Runner
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchway.store import sqlite
-from batchway.store.base import Compacted, Entry, Event, Store
+from batchway.store.base import Compacted, Entry, Event
 from batchway.store.sqlite import SqliteStore
 
-
-async def take(store: Store, from_revision: int, count: int) -> list[Event]:
-    events: list[Event] = []
-    async with asyncio.timeout(10), aclosing(store.watch(from_revision)) as watch:
-        async for event in watch:
-            events.append(event)
-            if len(events) == count:
-                break
-    return events
+from .watching import take
 
 
 def test_a_watch_has_what_was_written_before_it(runner: Runner, store: SqliteStore) -> None:

@@ -389,6 +389,44 @@ def test_changed_upstream_keeps_what_is_known(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
+def test_change_while_probes_are_about_to_begin(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        async with Server() as one, Server() as other, Client.running() as client:
+            old = client.upstream([one.port, other.port], checks=checks())
+            standings = [target.standing for target in old._choice._targets.current]
+            for standing in standings:
+                standing.due = 0.0
+            await asyncio.sleep(0)
+            assert all(standing.checking for standing in standings)
+            new = client.upstream([one.port, other.port], old, checks=checks())
+            old.close()
+            await settle()
+            assert one.requests == []
+            await pass_time(1.2)
+            await until(lambda: one.requests and other.requests, "they are still probed")
+            new.close()
+
+    runner.run(main())
+
+
+def test_shorter_interval_holds_at_once(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        async with Server() as one, Server() as other, Client.running() as client:
+            seldom = {"healthy": {"interval": 10_000}, "unhealthy": {"interval": 10_000}}
+            old = client.upstream([one.port, other.port], checks=checks(seldom))
+            await settle()
+            for target in old._choice._targets.current:
+                target.standing.due = asyncio.get_running_loop().time() + 9000
+            new = client.upstream([one.port, other.port], old, checks=checks())
+            old.close()
+            await settle()
+            await pass_time(1.2)
+            await until(lambda: one.requests and other.requests)
+            new.close()
+
+    runner.run(main())
+
+
 def test_requests_under_way_through_the_old_client_count_for_the_new(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with Server(say_nothing) as stuck, Server() as good, Client.running() as client:

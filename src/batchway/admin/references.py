@@ -14,27 +14,42 @@ class ParentMissing(Exception):
     """The resource that another one stands below is not there. The text says so."""
 
 
-async def check_references(store: Store, place: Place, document: Document) -> None:
-    """Raises InvalidResource if `document` names what is not there, ParentMissing like it."""
-    kind = place.kind
-    if kind.parent and await store.get(Place(KINDS[kind.parent], place.parent).key) is None:
-        msg = f"{KINDS[kind.parent].singular} not found"
-        raise ParentMissing(msg)
+async def check_references(store: Store, place: Place, document: Document) -> list[str]:
+    """The keys of all that `document` names or stands below.
+
+    Raises InvalidResource if one is not there, ParentMissing if what it stands below is not.
+    """
+    kind, keys = place.kind, []
+    if kind.parent:
+        parent = Place(KINDS[kind.parent], place.parent)
+        if await store.get(parent.key) is None:
+            msg = f"{parent.kind.singular} not found"
+            raise ParentMissing(msg)
+        keys.append(parent.key)
     for name, target in kind.references.items():
-        if name not in document:
-            continue
-        id_, singular = str(document[name]), KINDS[target].singular
-        if await store.get(Place(KINDS[target], id_).key) is None:
-            msg = f"failed to fetch {singular} info by {singular} id [{id_}], response code: 404"
-            raise InvalidResource(msg)
+        if name in document:
+            named = Place(KINDS[target], str(document[name]))
+            keys.append(await _check_named(store, named))
+    return keys
 
 
-async def check_unused(store: Store, place: Place) -> None:
-    """Raises InvalidResource if a resource names this one."""
+async def _check_named(store: Store, place: Place) -> str:
+    if await store.get(place.key) is None:
+        singular = place.kind.singular
+        msg = f"failed to fetch {singular} info by {singular} id [{place.id}], response code: 404"
+        raise InvalidResource(msg)
+    return place.key
+
+
+async def check_unused(store: Store, place: Place) -> int | None:
+    """The revision at which no resource named this one; None if none can.
+
+    Raises InvalidResource if one does.
+    """
     if not any(place.kind.name in kind.references.values() for kind in KINDS.values()):
-        return
-    wanted = (place.id or "").encode()
-    for entry in (await store.list("/")).entries:
+        return None
+    wanted, listing = (place.id or "").encode(), await store.list("/")
+    for entry in listing.entries:
         if wanted not in entry.value:  # an id is never escaped: no need to decode
             continue
         user = locate(entry.key)
@@ -43,6 +58,7 @@ async def check_unused(store: Store, place: Place) -> None:
             by = f"{how}{user.kind.singular} [{user.id}]"
             msg = f"can not delete this {place.kind.singular}, {by} is still using it now"
             raise InvalidResource(msg)
+    return listing.revision
 
 
 def _use(entry: Entry, user: Place, used: Place) -> str | None:

@@ -64,7 +64,7 @@ class Resources:
         self._applied = applied
         self._find_holder = find_holder
         self._now = now
-        # a route must not come to name an upstream that is being deleted
+        # The store sees to it that nobody gets in between; those here need not even try.
         self._writing = asyncio.Lock()
 
     async def get(self, place: Place, access: Access) -> Answer:
@@ -144,21 +144,21 @@ class Resources:
         """Delete the resource with all below it; unless `force`, only if no other one names it."""
         key = place.key
         async with self._writing:
-            if not force:
-                await check_unused(self._store, place)
-            await self._delete_below(place)
-            revision = await self._store.delete(key)
+            revision = await self._try_delete(place, force=force)
         if revision is None:
             raise NotFound
         await self._applied(revision)
         return Answer(200, {"key": PREFIX + key, "deleted": "1"}, key, revision)
 
-    async def _delete_below(self, place: Place) -> None:
-        for kind in KINDS.values():
-            if kind.parent == place.kind.name:
-                below = Place(kind, parent=place.id or "")
-                for entry in (await self._store.list(below.collection)).entries:
-                    await self._store.delete(entry.key)
+    async def _try_delete(self, place: Place, *, force: bool) -> int | None:
+        has_below = any(kind.parent == place.kind.name for kind in KINDS.values())
+        for _ in range(_ATTEMPTS):
+            since = None if force else await check_unused(self._store, place)
+            try:
+                return await self._store.delete(place.key, unchanged_since=since, with_below=has_below)
+            except Conflict:  # another process has written meanwhile: perhaps what names this one
+                continue
+        raise _too_busy(place.key)
 
     async def _write(self, place: Place, make: Make, access: Access, ttl_s: float | None) -> Entry:
         """Write what `make` makes of the document that is there, if nothing came between."""
@@ -178,24 +178,31 @@ class Resources:
             old_document = None if old is None else _plain(old, kind, access)
             document = self._complete(place, make(old_document), old_document)
             document = sealing.unseal(document, kind, plugins, keyring)
-            await self.check(place, document, access)
+            requires = await self._check(place, document, access)
             value = msgspec.json.encode(sealing.seal(document, kind, plugins, keyring))
             try:
-                if old is None:
-                    return await self._store.put(key, value, create_only=True, ttl_s=ttl_s)
-                expected = old.mod_revision
-                return await self._store.put(key, value, expected_revision=expected, ttl_s=ttl_s)
+                return await self._store.put(
+                    key,
+                    value,
+                    expected_revision=old.mod_revision if old else None,
+                    create_only=old is None,
+                    requires=requires,
+                    ttl_s=ttl_s,
+                )
             except Conflict:  # another process was faster: once more, with what it wrote
                 continue
-        msg = f"{PREFIX}{key} is changed by others all the time"
-        raise Conflict(msg)
+        raise _too_busy(key)
 
-    async def check(self, place: Place, document: Document, access: Access) -> None:
-        """Raises InvalidResource, or ParentMissing, if `document` cannot be written there."""
+    async def _check(self, place: Place, document: Document, access: Access) -> Sequence[str]:
+        """The keys that have to be there when `document` is written.
+
+        Raises InvalidResource, or ParentMissing, if it cannot be.
+        """
         check_depth(document)
         place.kind.check(place.id or "", document, access.plugins)
-        await check_references(self._store, place, document)
+        requires = await check_references(self._store, place, document)
         check_identities(place, document, access.plugins, self._find_holder)
+        return requires
 
     def _complete(self, place: Place, document: Document, old: Document | None) -> Document:
         """The document as it is stored, but for its secrets: with its id, its times and the defaults."""
@@ -209,6 +216,10 @@ class Resources:
         updated = document.get("update_time", now)
         stamps = {kind.id_name: place.id, "create_time": created, "update_time": updated}
         return with_defaults(document, kind.defaults) | stamps
+
+
+def _too_busy(key: str) -> Conflict:
+    return Conflict(f"{PREFIX}{key} is changed by others all the time")
 
 
 def _as_new(kind: Kind, document: Document) -> Document:

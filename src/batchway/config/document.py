@@ -5,9 +5,11 @@ PyYAML overlooks, is an error, and so is a document that its aliases make endles
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from msgspec import Struct
 from yaml.composer import ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -20,7 +22,16 @@ except ImportError:  # PyYAML was built without libyaml
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 MAX_DEPTH = 64
-MAX_NODES = 100_000  # aliases expanded; APISIX's own example has about 700
+
+
+class Bounds(Struct, frozen=True):
+    """How large a document may be once its aliases are expanded."""
+
+    max_nodes: int = 100_000
+    """APISIX's own example of a config.yaml has about 700."""
+    max_chars: int = 100_000_000
+    """Of all keys and scalars."""
+
 
 # YAML 1.1, section 5.1. PyYAML finds these too, but libyaml tells where in bytes.
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -54,6 +65,20 @@ def parse(text: str, path: Path) -> object:
 
     `path` is for the messages. Raises ConfigError.
     """
+    return parse_nodes(text, path)[0]
+
+
+def parse_nodes(
+    text: str,
+    path: Path,
+    *,
+    bounds: Bounds = Bounds(),
+    prepare: Callable[[Node], None] = lambda _: None,
+) -> tuple[object, Node | None]:
+    """Like `parse`, and the nodes that it is made of: they know their lines.
+
+    `prepare` is given the root before values are made of it, and may change the nodes.
+    """
     text = text.removeprefix("\ufeff")
     if wrong := _NOT_YAML.search(text):
         line = text.count("\n", 0, wrong.start()) + 1
@@ -62,9 +87,10 @@ def parse(text: str, path: Path) -> object:
     try:
         root = loader.get_single_node()
         if root is None:
-            return None
-        _check(root, path)
-        return loader.construct_document(root)
+            return None, None
+        _check(root, path, bounds)
+        prepare(root)
+        return loader.construct_document(root), root
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, path) from None
     except (ValueError, KeyError):  # `!!int x`, or an integer too long to convert
@@ -84,17 +110,18 @@ def _syntax_error(error: yaml.MarkedYAMLError, path: Path) -> ConfigError:
     return ConfigError(f"{path}{position}: YAML: {problem}")
 
 
-def _check(root: Node, path: Path) -> None:
+def _check(root: Node, path: Path, bounds: Bounds) -> None:
     """Refuse what must not be constructed. Raises ConfigError.
 
     An alias is followed each time, as whoever reads the values will: that bounds what they do.
     """
     pending: list[tuple[Node, tuple[Key, ...]]] = [(root, ())]
-    count = 0
+    nodes = chars = 0
     while pending:
         node, keys = pending.pop()
-        count += 1
-        if len(keys) > MAX_DEPTH or count > MAX_NODES:
+        nodes += 1
+        chars += _chars(node)
+        if len(keys) > MAX_DEPTH or nodes > bounds.max_nodes or chars > bounds.max_chars:
             raise _too_large(path)
         if node.tag in _TEXT:
             node.tag = _TAG + "str"
@@ -105,6 +132,15 @@ def _check(root: Node, path: Path) -> None:
                 pending += [(item, (*keys, index)) for index, item in enumerate(node.value)]
             case MappingNode():
                 pending += _children(node, keys, path)
+
+
+def _chars(node: Node) -> int:
+    match node:
+        case ScalarNode():
+            return len(node.value)
+        case MappingNode():
+            return sum(len(key.value) for key, _ in node.value)
+    return 0
 
 
 def _children(node: MappingNode, keys: tuple[Key, ...], path: Path) -> list[tuple[Node, tuple[Key, ...]]]:

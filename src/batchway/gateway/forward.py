@@ -19,9 +19,10 @@ class Forwarding(Struct, frozen=True):
 
         The items of a batch share their headers, so the block is made once and kept with them. A
         header that is spelled like one of ours with underscores is dropped: to CGI-like upstreams
-        the two are one.
+        the two are one. What a plugin has written goes on in place of what we would say.
         """
         headers = request.headers
+        written = headers.written
         memo = headers.memo
         if memo is not None and memo[0] is self and memo[1] is request.origin:
             block: bytes = memo[2]
@@ -30,9 +31,12 @@ class Forwarding(Struct, frozen=True):
         lines = [
             b"%b: %b\r\n" % pair
             for pair in headers.pairs
-            if pair[0] != b"host" and not self._ours(pair[0], trusted=trusted)
+            if pair[0] != b"host" and (pair[0] in written or not self._ours(pair[0], trusted=trusted))
         ]
-        block = b"".join(lines) + self._about_client(headers, request)
+        told = self._about_client(headers, request)
+        if written:
+            told = _without(told, {name for name in written if headers.get(name) is not None})
+        block = b"".join(lines) + told
         headers.memo = (self, request.origin, block)
         return block
 
@@ -46,7 +50,8 @@ class Forwarding(Struct, frozen=True):
         origin = request.origin
         client = origin.client.encode("ascii", "replace")
         chain, proto = client, origin.scheme.encode()
-        host = headers.get(b"host") or origin.host.encode("latin-1")
+        named = None if b"host" in headers.written else headers.get(b"host")
+        host = named or origin.host.encode("latin-1")
         port = b"%d" % origin.port
         if origin.trusted:  # the peer is a proxy that has asked the same of its own client
             before = b", ".join(value for name, value in headers.pairs if name == b"x-forwarded-for")
@@ -61,3 +66,8 @@ class Forwarding(Struct, frozen=True):
         if self.real_ip_header == b"x-forwarded-for":
             return lines
         return b"%b: %b\r\n%b" % (self.real_ip_header, client, lines)
+
+
+def _without(lines: bytes, names: set[bytes]) -> bytes:
+    kept = [line for line in lines.splitlines(keepends=True) if line.partition(b":")[0] not in names]
+    return b"".join(kept)

@@ -5,10 +5,13 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
+from batchway.config.expression import MAX_SUBJECT
 from batchway.config.pattern import compile_pattern
 from batchway.model import Response
+from batchway.plugins.answers import remove_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
+from batchway.plugins.names import clean_value
 
 _ALL_METHODS = "GET,POST,PUT,DELETE,PATCH,HEAD,OPTIONS,CONNECT,TRACE"
 Origins = Annotated[str, Meta(pattern=r"^(\*|\*\*|null|\w+://[^,\s]+(,\w+://[^,\s]+)*)\Z")]
@@ -64,22 +67,37 @@ class Cors(Plugin):
         super().__init__(config, gateway, owner)
         self._patterns = _patterns(config.allow_origins_by_regex, "allow_origins_by_regex")
         self._timing = _patterns(config.timing_allow_origins_by_regex, "timing_allow_origins_by_regex")
+        alike = ("*", None)  # the same answer for all origins
+        self._times = bool(config.timing_allow_origins or self._timing)
+        self._varies = bool(
+            self._patterns
+            or self._timing
+            or config.allow_origins not in alike
+            or config.timing_allow_origins not in alike
+            or config.allow_origins_by_metadata
+        )
 
     async def rewrite(self, context: Context) -> Response | None:
         """The answer to OPTIONS: such a request has no credentials and goes no further."""
         return Response(200, "OK", [], b"") if context.original.method == "OPTIONS" else None
 
     async def filter_response(self, context: Context, response: Response) -> Response:
-        """The answer with the headers that the page's browser looks for."""
+        """The answer with the headers that the page's browser looks for, and none that the upstream sent.
+
+        A header of the upstream's beside ours, or where we have none, could allow what the config does not.
+        """
+        remove_header(response, *_OURS)
         origin = context.var("http_origin")
+        if origin is not None and len(origin) > MAX_SUBJECT:
+            origin = None
         allowed = self._allowed(origin)
         if allowed is not None:
             self._tell(context, response, allowed)
-        elif self.config.allow_origins != "*":
-            _put(response, "Vary", "Origin", add=True)
-        timing = self._allowed_timing(origin)
-        if timing is not None:
-            _put(response, "Timing-Allow-Origin", timing)
+        if self._times:
+            remove_header(response, _TIMING)
+            _put(response, _TIMING, self._allowed_timing(origin))
+        if self._varies:
+            _vary(response)
         return response
 
     def _allowed(self, origin: str | None) -> str | None:
@@ -108,20 +126,21 @@ class Cors(Plugin):
 
     def _tell(self, context: Context, response: Response, allowed: str) -> None:
         config = self.config
+        asked = context.var("http_access_control_request_headers")
         _put(response, "Access-Control-Allow-Origin", allowed)
-        if allowed != "*":
-            _put(response, "Vary", "Origin", add=True)
-        methods = _ALL_METHODS if config.allow_methods == "**" else config.allow_methods
-        asked = context.var("http_access_control_request_headers") or ""
-        headers = asked if config.allow_headers == "**" else config.allow_headers
-        _put(response, "Access-Control-Allow-Methods", methods)
+        _put(
+            response,
+            "Access-Control-Allow-Methods",
+            _ALL_METHODS if config.allow_methods == "**" else config.allow_methods,
+        )
         _put(response, "Access-Control-Max-Age", str(config.max_age))
-        if config.expose_headers:
-            _put(response, "Access-Control-Expose-Headers", config.expose_headers)
-        if headers:
-            _put(response, "Access-Control-Allow-Headers", headers)
-        if config.allow_credential:
-            _put(response, "Access-Control-Allow-Credentials", "true")
+        _put(response, "Access-Control-Expose-Headers", config.expose_headers)
+        _put(
+            response,
+            "Access-Control-Allow-Headers",
+            asked if config.allow_headers == "**" else config.allow_headers,
+        )
+        _put(response, "Access-Control-Allow-Credentials", "true" if config.allow_credential else None)
 
 
 def _of(origins: str, origin: str | None) -> str | None:
@@ -133,8 +152,22 @@ def _of(origins: str, origin: str | None) -> str | None:
     return origin if origin is not None and origin in origins.split(",") else None
 
 
-def _put(response: Response, name: str, value: str, *, add: bool = False) -> None:
-    key = name.lower().encode()
-    if not add:  # what the upstream says of it must not stand beside our word
-        response.headers[:] = [pair for pair in response.headers if pair[0].lower() != key]
-    response.headers.append((name.encode(), value.encode("latin-1", "replace")))
+_TIMING = "Timing-Allow-Origin"
+_OURS = tuple(
+    f"Access-Control-{name}"
+    for name in (
+        "Allow-Origin", "Allow-Methods", "Allow-Headers", "Allow-Credentials", "Expose-Headers", "Max-Age"
+    )
+)  # fmt: skip
+
+
+def _put(response: Response, name: str, value: str | None) -> None:
+    if value:
+        response.headers.append((name.encode(), clean_value(value)))
+
+
+def _vary(response: Response) -> None:
+    """Caches must not give one origin's answer to another."""
+    told = b",".join(value for name, value in response.headers if name.lower() == b"vary").lower()
+    if not {b"origin", b"*"} & {one.strip() for one in told.split(b",")}:
+        response.headers.append((b"Vary", b"Origin"))

@@ -14,14 +14,19 @@ from msgspec import Meta, Struct
 
 from batchway.errors import BatchwayError
 from batchway.model import REASONS, Response, json_response
+from batchway.plugins.answers import set_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
+from batchway.plugins.names import HeaderName
 from batchway.plugins.variables import has_value, resolve
 
 Amount = Annotated[int, Meta(gt=0)] | str
 """A number, or a template of variables that gives one for each request."""
 _REJECTED = 503
 _ITEM_REJECTED = 429
+_MAX_VALUE = 64
+_MAX_NUMBER = 1 << 53
+"""Of counts and seconds that a request names: what is larger is no number to count with."""
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,9 +69,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Metadata(Struct, frozen=True, forbid_unknown_fields=True):
     """The names of the headers that tell a client what is left."""
 
-    limit_header: str = "X-RateLimit-Limit"
-    remaining_header: str = "X-RateLimit-Remaining"
-    reset_header: str = "X-RateLimit-Reset"
+    limit_header: HeaderName = "X-RateLimit-Limit"
+    remaining_header: HeaderName = "X-RateLimit-Remaining"
+    reset_header: HeaderName = "X-RateLimit-Reset"
 
 
 class Quota(Struct, frozen=True):
@@ -127,7 +132,7 @@ class LimitCount(Plugin):
                 (told.remaining_header, quota.remaining),
                 (told.reset_header, math.ceil(quota.reset_s)),
             ):
-                response.headers.append((name.encode("latin-1", "replace"), b"%d" % value))
+                set_header(response, name, b"%d" % value)  # of two limits the nearer one is told
         return response
 
     def _refusal(self, context: Context, quota: Quota) -> Response:
@@ -167,7 +172,12 @@ class LimitCount(Plugin):
         return found if found is not None else context.original.origin.client
 
     def _full_key(self, value: str) -> str:
-        """A change elsewhere in the route leaves its counts alone; one of the config begins anew."""
+        """A change elsewhere in the route leaves its counts alone; one of the config begins anew.
+
+        A long value is kept as its digest: clients choose some of them, and many keys are kept.
+        """
+        if len(value) > _MAX_VALUE:
+            value = blake2b(value.encode(errors="surrogateescape"), digest_size=16).hexdigest()
         if self.config.group is not None:
             return f"group {self.config.group}:{value}"
         return f"{self.owner}:{self._version}:{value}"
@@ -177,6 +187,7 @@ def _number(amount: Amount | None, context: Context) -> int | None:
     if amount is None or isinstance(amount, int):
         return amount
     try:
-        return int(float(resolve(amount, context.var)))
+        number = int(float(resolve(amount, context.var)))
     except (ValueError, OverflowError):
         return None
+    return number if 0 < number <= _MAX_NUMBER else None

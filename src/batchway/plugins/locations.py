@@ -49,7 +49,7 @@ def resolved(template: str, lookup: Lookup) -> str:
 
 def resolved_plainly(template: str, lookup: Lookup) -> str:
     """The template with values as they are, but for what cannot stand in a URI."""
-    return resolve(legal(template), _encoded(lookup, _LEGAL, _LEGAL))
+    return legal(resolve(template, _encoded(lookup, _LEGAL, _LEGAL)))
 
 
 def _encoded(lookup: Lookup, safe: str, safe_in_spelled: str) -> Lookup:

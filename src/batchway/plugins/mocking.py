@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from batchway import __version__
-from batchway.model import REASONS, Response
+from batchway.model import Response
+from batchway.plugins.answers import respond, set_header
 from batchway.plugins.base import Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.names import HeaderName, check_headers, clean_value
@@ -43,7 +44,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(message)
         check_headers(self.response_headers, "response_headers")
         if self.response_schema is not None:
-            _sample(self.response_schema)
+            check_schema(self.response_schema)
 
 
 class Mocking(Plugin):
@@ -61,20 +62,20 @@ class Mocking(Plugin):
         headers = [(b"Content-Type", clean_value(config.content_type))]
         if config.with_mock_header:
             headers.append((b"X-Mock-By", f"batchway/{__version__}".encode()))
+        body = resolve(self._text(), context.var).encode("utf-8", "surrogateescape")
+        response = respond(context, config.response_status, headers, body)
         for name, value in (config.response_headers or {}).items():
-            headers.append((name.encode(), clean_value(resolve(str(value), context.var))))
-        body = resolve(self._text(), context.var)
-        status = config.response_status
-        return Response(status, REASONS.get(status, ""), headers, body.encode("utf-8", "surrogateescape"))
+            set_header(response, name, clean_value(resolve(str(value), context.var)))
+        return response
 
     def _text(self) -> str:
         config = self.config
         if config.response_example is not None:
             return str(config.response_example)
-        sample = _sample(config.response_schema)
+        made = sample(config.response_schema)
         if _bare(config.content_type) in _XML:
-            return _xml("data", sample)
-        return msgspec.json.encode(sample).decode()
+            return _xml("data", made)
+        return msgspec.json.encode(made).decode()
 
 
 def _bare(content_type: str) -> str:
@@ -83,38 +84,65 @@ def _bare(content_type: str) -> str:
 
 # --- something that fits a schema
 
+MAX_VALUES = 10_000
+"""In one sample: arrays within arrays multiply."""
+_MAX_DEPTH = 32
+_MAX_ITEMS = 3
 
-def _sample(schema: Any, depth: int = 0) -> Any:
-    """A value that fits; the schema's own `example` where it has one. Raises ValueError."""
-    kind = schema.get("type", "object") if isinstance(schema, dict) else None
-    make = _MAKERS.get(kind.lower()) if isinstance(kind, str) else None
-    if make is None or depth > 32:
-        message = '"response_schema": expected objects with a "type" of JSON, at most 32 in each other'
+
+def check_schema(schema: Any, depth: int = 0) -> int:
+    """How many values a sample may have at most. Raises ValueError for what no sample is made of."""
+    kind = _kind(schema)
+    inner: list[Any] = []
+    times = 1
+    if kind == "object":
+        inner = list((schema.get("properties") or {}).values())
+    elif kind == "array" and schema.get("items") is not None:
+        inner, times = [schema["items"]], _MAX_ITEMS
+    if depth > _MAX_DEPTH:
+        message = f'"response_schema": expected at most {_MAX_DEPTH} schemas in each other'
         raise ValueError(message)
-    return schema["example"] if "example" in schema else make(schema, depth + 1)
+    count = 1 + times * sum(check_schema(one, depth + 1) for one in inner)
+    if count > MAX_VALUES:
+        message = f'"response_schema": a sample of it may have more than {MAX_VALUES} values'
+        raise ValueError(message)
+    return count
 
 
-def _sample_array(schema: Any, depth: int) -> list[Any]:
+def _kind(schema: Any) -> str:
+    kind = schema.get("type", "object") if isinstance(schema, dict) else None
+    known = isinstance(kind, str) and kind.lower() in _MAKERS
+    if not known or not isinstance(schema.get("properties") or {}, dict):
+        message = '"response_schema": expected an object with a "type" of JSON, "properties" an object'
+        raise ValueError(message)
+    return str(kind).lower()
+
+
+def sample(schema: Any) -> Any:
+    """A value that fits; the schema's own `example` where it has one."""
+    return schema["example"] if "example" in schema else _MAKERS[_kind(schema)](schema)
+
+
+def _sample_array(schema: Any) -> list[Any]:
     items = schema.get("items")
-    count = random.randint(1, 3)  # noqa: S311 - no secret
-    return [] if items is None else [_sample(items, depth) for _ in range(count)]
+    count = random.randint(1, _MAX_ITEMS)  # noqa: S311 - no secret
+    return [] if items is None else [sample(items) for _ in range(count)]
 
 
-def _sample_object(schema: Any, depth: int) -> dict[str, Any]:
-    properties = schema.get("properties") or {}
-    return {name: _sample(inner, depth) for name, inner in properties.items()}
+def _sample_object(schema: Any) -> dict[str, Any]:
+    return {name: sample(inner) for name, inner in (schema.get("properties") or {}).items()}
 
 
-def _sample_text(_schema: Any, _depth: int) -> str:
+def _sample_text(_schema: Any) -> str:
     letters = random.choices(string.ascii_lowercase, k=random.randint(1, 10))  # noqa: S311 - no secret
     return "".join(letters)
 
 
-_MAKERS: dict[str, Callable[[Any, int], Any]] = {
+_MAKERS: dict[str, Callable[[Any], Any]] = {
     "string": _sample_text,
-    "number": lambda schema, depth: random.random() * 10_000,  # noqa: S311 - no secret
-    "integer": lambda schema, depth: random.randint(1, 10_000),  # noqa: S311 - no secret
-    "boolean": lambda schema, depth: random.random() < 0.5,  # noqa: S311 - no secret
+    "number": lambda schema: random.random() * 10_000,  # noqa: S311 - no secret
+    "integer": lambda schema: random.randint(1, 10_000),  # noqa: S311 - no secret
+    "boolean": lambda schema: random.random() < 0.5,  # noqa: S311 - no secret
     "array": _sample_array,
     "object": _sample_object,
 }

@@ -20,8 +20,8 @@ from batchway.plugins.substitution import check_groups, put_groups, replaced, se
 from batchway.plugins.variables import resolve
 
 Method = Literal[
-    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "LOCK", "UNLOCK",
-    "PATCH",
+    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH",
+    "MKCOL", "COPY", "MOVE", "PROPFIND", "LOCK", "UNLOCK",
 ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     headers: Annotated[dict[str, Any], Meta(min_length=1)] | None = None
     """`add`, `set` and `remove`, or names and values to set."""
     use_real_request_uri_unsafe: bool = False
-    """The path and query are as they came, also to `uri` and `regex_uri`, and nothing of them is encoded."""
+    """Path and query are as they came, also to `uri` and `regex_uri`, and nothing of them is encoded."""
 
     def __post_init__(self) -> None:
         given = (self.uri, self.regex_uri, self.method, self.host, self.headers)

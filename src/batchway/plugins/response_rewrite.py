@@ -4,7 +4,6 @@ Source: apisix/plugins/response-rewrite.lua.
 """
 
 import base64
-import binascii
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +13,8 @@ from batchway.config import expression
 from batchway.config.pattern import compile_pattern
 from batchway.errors import ReplyTooLarge
 from batchway.formats import content
-from batchway.model import REASONS, Response
+from batchway.model import REASONS, BodyStream, Response
+from batchway.plugins.answers import drop_body, is_bodiless, put_body, remove_header, set_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.header_changes import header_changes
@@ -69,7 +69,7 @@ def _body(config: Config) -> bytes | None:
         return config.body.encode("utf-8", "surrogateescape")
     try:
         return base64.b64decode(config.body, validate=True)
-    except binascii.Error:
+    except ValueError:
         message = '"body": expected base64'
         raise ValueError(message) from None
 
@@ -102,65 +102,70 @@ class ResponseRewrite(Plugin):
         self._holds = expression.compile(config.vars) if config.vars else None
 
     async def filter_response(self, context: Context, response: Response) -> Response:
-        """The changed answer."""
+        """The changed answer. Raises ReplyTooLarge."""
         context.status = response.status
         if self._holds is not None and not self._holds(context.var):
             return response
-        status = self.config.status_code
-        if status is not None and status != response.status:
-            response.status, response.reason = status, REASONS.get(status, "")
+        await self._change_status(context, response)
         if self._body is not None:
-            await _put_body(response, self._body)
-        elif self._patterns and response.body is not None:
-            await self._filter(response)
+            await drop_body(response)
+            remove_header(response, *_OF_THE_BODY)
+            put_body(context, response, self._body)
+        elif self._patterns:
+            await self._filter(context, response)
         self._change_headers(context, response)
         return response
 
-    async def _filter(self, response: Response) -> None:
-        body = await _whole(response)
+    async def _change_status(self, context: Context, response: Response) -> None:
+        status = self.config.status_code
+        if status is None or status == response.status:
+            return
+        had_none = is_bodiless(context, response)
+        response.status, response.reason = status, REASONS.get(status, "")
+        if had_none != is_bodiless(context, response):  # its headers speak of a body that is not there
+            await drop_body(response)
+            remove_header(response, *_OF_THE_BODY)
+            put_body(context, response, b"")
+
+    async def _filter(self, context: Context, response: Response) -> None:
+        if response.body is None:
+            if context.original.method == "HEAD":  # nobody knows how long the other body would be
+                remove_header(response, *_OF_THE_BODY)
+            return
+        body = response.body = await _whole(response.body)
         coding = b",".join(value for name, value in response.headers if name.lower() == b"content-encoding")
         try:
             decoded = content.decode(body, coding.decode("latin-1"), MAX_FILTERED_BYTES)
         except content.Undecodable:
             decoded = None
-        if decoded is None:  # what cannot be read cannot be changed
-            response.body = body
+        if decoded is None or response.status == _PARTIAL:  # what cannot be read cannot be changed
             return
         text = decoded.decode("utf-8", "surrogateescape")
         for one, pattern in self._patterns:
-            changed = substitute(pattern, one.replace, text, count=1 if one.scope == "once" else 0)
+            changed = substitute(pattern, one.replace, text, everywhere=one.scope == "global")
             text = text if changed is None else changed
-        await _put_body(response, text.encode("utf-8", "surrogateescape"))
+        remove_header(response, *_OF_THE_BODY)
+        put_body(context, response, text.encode("utf-8", "surrogateescape"))
 
     def _change_headers(self, context: Context, response: Response) -> None:
         changes = self._changes
         for name, value in changes.added():
             response.headers.append((name.encode(), clean_value(resolve(value, context.var))))
         for name, given in changes.set.items():
-            _remove(response, name)
-            response.headers.append((name.encode(), clean_value(resolve(str(given), context.var))))
-        for name in changes.remove:
-            _remove(response, name)
+            set_header(response, name, clean_value(resolve(str(given), context.var)))
+        remove_header(response, *changes.remove)
 
 
+_PARTIAL = 206
+"""A part of a body is not to be changed: the client puts it together with others."""
 _OF_THE_BODY = ("content-length", "content-encoding", "last-modified", "etag")
 """Headers that speak of a body that is no longer there."""
 
 
-async def _put_body(response: Response, body: bytes) -> None:
-    old = response.body
-    if old is not None and not isinstance(old, bytes):
-        await old.aclose()
-    for name in _OF_THE_BODY:
-        _remove(response, name)
-    response.body = body
-
-
-async def _whole(response: Response) -> bytes:
-    """The body, read to its end. Raises ReplyTooLarge."""
-    body = response.body
-    if body is None or isinstance(body, bytes):
-        return body or b""
+async def _whole(body: bytes | BodyStream) -> bytes:
+    """The body, read to its end and closed. Raises ReplyTooLarge."""
+    if isinstance(body, bytes):
+        return body
     pieces, size = [], 0
     try:
         async for piece in body:
@@ -172,8 +177,3 @@ async def _whole(response: Response) -> bytes:
     finally:
         await body.aclose()
     return b"".join(pieces)
-
-
-def _remove(response: Response, name: str) -> None:
-    wanted = name.lower().encode()
-    response.headers[:] = [pair for pair in response.headers if pair[0].lower() != wanted]

@@ -3,7 +3,7 @@
 The words and guarantees are etcd's, so that etcd can be one.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -69,18 +69,31 @@ class Store(Protocol):
         *,
         expected_revision: int | None = None,
         create_only: bool = False,
+        requires: Sequence[str] = (),
         ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; it outlives this process once this returns.
 
         With `expected_revision`, only if the key's `mod_revision` is this one; with `create_only`,
-        only if there is no such key. Raises Conflict otherwise. Cancelled, it may have happened.
+        only if there is no such key; with `requires`, only if all those keys are there. Raises
+        Conflict otherwise. Cancelled, it may have happened.
         After `ttl_s` seconds, restarts or not, the key is gone as if it had been deleted: a watch
         has that delete. Without it the key stays, whatever was said of it before.
         """
 
-    async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
-        """Delete `key`: the revision that did, or None if there was none. Raises like `put`."""
+    async def delete(
+        self,
+        key: str,
+        *,
+        expected_revision: int | None = None,
+        unchanged_since: int | None = None,
+        with_below: bool = False,
+    ) -> int | None:
+        """Delete `key`: the revision that did, or None if there was none. Raises like `put`.
+
+        With `unchanged_since`, only if nothing at all was written after that revision; `with_below`,
+        what stands at keys that begin with `key` and a slash goes with it, or none of it does.
+        """
 
     def watch(self, from_revision: int) -> AsyncGenerator[Event, None]:
         """Every write after `from_revision`, in order, and then those to come.

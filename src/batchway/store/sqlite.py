@@ -7,7 +7,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -99,16 +99,25 @@ class SqliteStore:
         *,
         expected_revision: int | None = None,
         create_only: bool = False,
+        requires: Sequence[str] = (),
         ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; on disk once this returns. Raises Conflict as `Store.put` says."""
         expected = 0 if create_only else expected_revision
         expires = None if ttl_s is None else self._now() + ttl_s
-        return await self._run(self._write, _put, key, value, expected, expires)
+        return await self._run(self._write, _put, key, value, expected, tuple(requires), expires)
 
-    async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
-        """Delete `key`: the revision that did, or None if there was none."""
-        return await self._run(self._write, _delete, key, expected_revision)
+    async def delete(
+        self,
+        key: str,
+        *,
+        expected_revision: int | None = None,
+        unchanged_since: int | None = None,
+        with_below: bool = False,
+    ) -> int | None:
+        """Delete `key`: the revision that did, or None if there was none. As `Store.delete` says."""
+        work = _delete_all if with_below else _delete
+        return await self._run(self._write, work, key, expected_revision, unchanged_since)
 
     async def watch(self, from_revision: int) -> AsyncGenerator[Event, None]:
         """Every write after `from_revision`, in order, and then those to come."""
@@ -144,8 +153,10 @@ class SqliteStore:
 
     def _write(self, work: Callable[..., R], *args: object) -> R:
         """Runs in the store's thread: a cancelled caller does not keep the watches from waking."""
+        if _has_expired(self._db, now := self._now()):
+            with _transaction(self._db, "IMMEDIATE"):  # of its own: it holds even if `work` is refused
+                _delete_expired(self._db, now)
         with _transaction(self._db, "IMMEDIATE"):
-            _delete_expired(self._db, self._now())
             result = work(self._db, *args)
         with suppress(RuntimeError):  # the loop was closed, and with it every watch
             self._loop.call_soon_threadsafe(self._wake)
@@ -200,13 +211,22 @@ def _has_expired(db: sqlite3.Connection, now: float) -> bool:
 def _delete_expired(db: sqlite3.Connection, now: float) -> None:
     query = "SELECT key FROM entries WHERE expires <= ? ORDER BY expires, key"
     for (key,) in db.execute(query, (now,)).fetchall():
-        _delete(db, key, None)
+        _delete(db, key)
 
 
 def _put(
-    db: sqlite3.Connection, key: str, value: bytes, expected: int | None, expires: float | None
+    db: sqlite3.Connection,
+    key: str,
+    value: bytes,
+    expected: int | None,
+    requires: Sequence[str],
+    expires: float | None,
 ) -> Entry:
     old = _check(db, key, expected)
+    for required in requires:
+        if _find(db, required) is None:
+            msg = f"{required} has gone meanwhile"
+            raise Conflict(msg)
     revision = _revision(db) + 1
     entry = Entry(key, value, old.create_revision if old else revision, revision)
     row = (key, value, entry.create_revision, revision, expires)
@@ -215,7 +235,23 @@ def _put(
     return entry
 
 
-def _delete(db: sqlite3.Connection, key: str, expected: int | None) -> int | None:
+def _delete_all(
+    db: sqlite3.Connection, key: str, expected: int | None, unchanged_since: int | None
+) -> int | None:
+    """Delete `key` with what stands below it."""
+    _check_unchanged(db, unchanged_since)
+    if _check(db, key, expected) is None:
+        return None
+    query = "SELECT key FROM entries WHERE key >= ? AND key < ? ORDER BY key"
+    for (below,) in db.execute(query, (f"{key}/", f"{key}/\U0010ffff")).fetchall():
+        _delete(db, below)
+    return _delete(db, key)
+
+
+def _delete(
+    db: sqlite3.Connection, key: str, expected: int | None = None, unchanged_since: int | None = None
+) -> int | None:
+    _check_unchanged(db, unchanged_since)
     if _check(db, key, expected) is None:
         return None
     revision = _revision(db) + 1
@@ -226,13 +262,24 @@ def _delete(db: sqlite3.Connection, key: str, expected: int | None) -> int | Non
 
 def _check(db: sqlite3.Connection, key: str, expected: int | None) -> Entry | None:
     """What stands at `key`. Raises Conflict if its revision (0: absent) is not `expected`."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constants
-    old = Entry(*row) if row else None
+    old = _find(db, key)
     found = old.mod_revision if old else 0
     if expected is not None and found != expected:
         msg = f"{key} has been changed meanwhile: revision {found}, expected {expected}"
         raise Conflict(msg)
     return old
+
+
+def _find(db: sqlite3.Connection, key: str) -> Entry | None:
+    """What stands at `key` within a write: what has expired was deleted before it."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constants
+    return Entry(*row) if row else None
+
+
+def _check_unchanged(db: sqlite3.Connection, since: int | None) -> None:
+    if since is not None and (newest := _revision(db)) > since:
+        msg = f"the store has been changed meanwhile: revision {newest}, expected {since}"
+        raise Conflict(msg)
 
 
 def _record(

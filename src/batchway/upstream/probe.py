@@ -50,13 +50,15 @@ class Prober:
                 for target in checked:
                     if self._is_due(target, now):
                         target.standing.checking = True
-                        probes.create_task(self._check(target))
+                        # Not at the end of the probe itself: one that is cancelled at once never begins.
+                        probes.create_task(self._check(target)).add_done_callback(target.standing.checked)
                 await asyncio.sleep(self._until_next(checked, now))
 
     def _is_due(self, target: Target, now: float) -> bool:
-        standing = target.standing
-        if standing.due is None:  # anywhere within the first interval, so not all at once
-            standing.due = now + self._interval(target) * random.random()  # noqa: S311 - no secret
+        standing, interval = target.standing, self._interval(target)
+        if standing.due is None or standing.due > now + interval * (1 + _JITTER):
+            # New, or the interval was longer once: anywhere within one, so not all at once.
+            standing.due = now + interval * random.random()  # noqa: S311 - no secret
         return standing.due <= now and not standing.checking
 
     def _until_next(self, targets: Sequence[Target], now: float) -> float:
@@ -70,15 +72,11 @@ class Prober:
         return active.healthy.interval if target.standing.up else active.unhealthy.interval
 
     async def _check(self, target: Target) -> None:
-        standing = target.standing
-        try:
-            async with self._slots:
-                began = self._loop.time()
-                await self._probe(target)
-            varied = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-            standing.due = began + self._interval(target) * varied
-        finally:
-            standing.checking = False
+        async with self._slots:
+            began = self._loop.time()
+            await self._probe(target)
+        varied = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        target.standing.due = began + self._interval(target) * varied
 
     async def _probe(self, target: Target) -> None:
         health, rules = self._health, self._rules

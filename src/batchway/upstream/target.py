@@ -46,6 +46,10 @@ class Standing:
         """Whether it may be asked."""
         return self.status in ("healthy", "mostly_healthy")
 
+    def checked(self, _: object = None) -> None:
+        """The probe is over."""
+        self.checking = False
+
     def release(self) -> None:
         """One request less that it has not answered."""
         self.busy -= 1

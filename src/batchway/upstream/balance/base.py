@@ -28,7 +28,6 @@ class Loaded(Weighted, Protocol):
 
 N = TypeVar("N", bound=Weighted)
 L = TypeVar("L", bound=Loaded)
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Balancer(Protocol[N]):

@@ -1,0 +1,123 @@
+"""An app as a view of Django, under ASGI and under WSGI."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]  # Django ships no types
+from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]
+from django.test import override_settings  # type: ignore[import-untyped]
+from django.urls import path  # type: ignore[import-untyped]
+
+from batchway.rpc import Context, RpcApp
+from batchway.rpc.django import rpc_view
+from tests.asgi import django_site as _settings  # noqa: F401 - configures Django
+
+from .asking import call
+from .exchange import Exchange, exchange
+
+app = RpcApp()
+later: list[str] = []
+
+
+@app.method
+async def ping() -> str:
+    """Answers."""
+    return "pong"
+
+
+@app.method
+async def look(context: Context) -> list[Any]:
+    """What it sees of its caller."""
+    return [context.client, context.headers.get("x-a")]
+
+
+@app.method
+async def put_off(context: Context) -> str:
+    """Does something after the response."""
+    context.after(later.append, "done")
+    return "soon"
+
+
+urlpatterns = [path("rpc", rpc_view(app))]
+
+
+@pytest.fixture(autouse=True)
+def urls() -> Iterator[None]:
+    later.clear()
+    with override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"]):
+        yield
+
+
+def post(said: Any, *headers: tuple[bytes, bytes], **scope: Any) -> Exchange:
+    body = json.dumps(said).encode()
+    length = (b"content-length", b"%d" % len(body))
+    return exchange(
+        get_asgi_application(), [body], path="/rpc", raw_path=b"/rpc", headers=[*headers, length], **scope
+    )
+
+
+def test_batch() -> None:
+    found = post([call("ping", None, 1), call("none", None, 2)], (b"content-type", b"application/json"))
+    assert found.status == 200
+    first, second = json.loads(found.body)
+    assert (first["result"], second["error"]["code"]) == ("pong", -32601)
+    assert (
+        found.headers[b"content-type" if b"content-type" in found.headers else b"Content-Type"]
+        == b"application/json"
+    )
+
+
+def test_caller() -> None:
+    found = post(call("look"), (b"x-a", b"b"), client=("192.0.2.1", 5))
+    assert json.loads(found.body)["result"] == ["192.0.2.1", "b"]
+
+
+def test_notification_and_page() -> None:
+    assert (post(call("ping", None, ...)).status, post(call("ping", None, ...)).body) == (204, b"")
+    page = exchange(
+        get_asgi_application(),
+        [b""],
+        method="GET",
+        path="/rpc",
+        raw_path=b"/rpc",
+        headers=[(b"accept", b"text/html")],
+    )
+    assert page.status == 200
+    assert b"ping" in page.body
+
+
+def test_answers_as_they_finish() -> None:
+    found = post([call("ping", None, 1), call("ping", None, 2)], (b"accept", b"application/x-ndjson"))
+    assert sorted(json.loads(line)["id"] for line in found.body.splitlines()) == [1, 2]
+
+
+def test_work_that_was_put_off() -> None:
+    assert json.loads(post(call("put_off")).body)["result"] == "soon"
+    assert later == ["done"]
+
+
+def test_under_wsgi() -> None:
+    body = json.dumps([call("ping"), call("put_off")]).encode()
+    statuses: list[str] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/rpc",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "testserver",
+        "REMOTE_ADDR": "192.0.2.1",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.url_scheme": "http",
+    }
+    response = get_wsgi_application()(environ, lambda status, _headers: statuses.append(status))
+    answers = json.loads(b"".join(response))
+    assert statuses == ["200 OK"]
+    assert [answer["result"] for answer in answers] == ["pong", "soon"]
+    assert later == ["done"]
