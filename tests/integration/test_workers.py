@@ -220,6 +220,22 @@ def test_workers_end_when_their_supervisor_is_killed(gateway: Gateway, scripted:
         socket.create_server(address).close()
 
 
+def test_a_worker_that_cannot_start_again_is_tried_until_it_can(gateway: Gateway) -> None:
+    store = gateway.directory / "batchway.db"
+    aside = store.with_suffix(".aside")
+    store.rename(aside)
+    store.mkdir()
+    os.kill(workers(gateway)[0], signal.SIGKILL)
+    gateway.wait_log("worker cannot start", 2)
+
+    assert "batchway.db" in gateway.log_lines("worker cannot start")[0]
+    assert {gateway.fetch("/no-route").status for _ in range(10)} == {404}
+    store.rmdir()
+    aside.rename(store)
+    gateway.wait_log("worker started")
+    assert len(workers(gateway)) == WORKERS
+
+
 # --- reload
 
 

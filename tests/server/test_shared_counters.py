@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -12,13 +10,6 @@ from structlog.testing import capture_logs
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
 from batchway.server.shared_counters import SharedCounters
-
-
-@pytest.fixture
-def counters() -> Iterator[SharedCounters]:
-    counters = SharedCounters(1000)
-    yield counters
-    counters.close()
 
 
 TAKES = st.lists(
@@ -48,20 +39,32 @@ def takes_one(counters: Counters, key: str, now: float) -> int:
     return counters.take(key, 1, 100, 60, now)[0]
 
 
-def test_many_keys_are_apart(counters: SharedCounters) -> None:
+def test_many_keys_are_apart() -> None:
+    counters = SharedCounters(10_000)
     for turn in range(3):
         assert {takes_one(counters, f"key{n}", now=1) for n in range(1000)} == {99 - turn}
+    counters.close()
+
+
+def test_nearly_all_keys_that_it_is_made_for_find_room() -> None:
+    counters = SharedCounters(1000)
+    for number in range(1000):
+        takes_one(counters, f"key{number}", now=1)
+
+    kept = [takes_one(counters, f"key{number}", now=1) == 98 for number in range(1000)]
+    assert sum(kept) > 950
+    counters.close()
 
 
 def test_when_full_the_window_that_ends_first_makes_room() -> None:
-    counters = SharedCounters(1)  # one bucket of 16
-    for number in range(16):
+    counters = SharedCounters(1)  # one bucket of 32
+    for number in range(32):
         counters.take(f"key{number}", 1, 100, 60 + number, 1)
     with capture_logs() as logs:
         assert takes_one(counters, "new", now=1) == 99
         assert takes_one(counters, "newer", now=1) == 99
 
-    assert [takes_one(counters, f"key{number}", now=1) for number in range(2, 16)] == [98] * 14
+    assert [takes_one(counters, f"key{number}", now=1) for number in range(2, 32)] == [98] * 30
     assert [line["event"] for line in logs] == ["counters are full: some begin anew"]
     counters.close()
 

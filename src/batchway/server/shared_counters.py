@@ -16,8 +16,8 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-_WAYS = 16
-_EXPECTED = 8
+_WAYS = 32
+_EXPECTED = 16
 """So many keys a bucket has when the table has all that it was made for: hashes do not spread evenly."""
 _PRINT_BYTES = 16
 _EMPTY = bytes(_PRINT_BYTES)
@@ -26,6 +26,7 @@ _EMPTY = bytes(_PRINT_BYTES)
 _MARK = struct.Struct("Q")
 _COUNT = struct.Struct("Q")
 _SLOT = struct.Struct("Qd")
+_SLOTS = struct.Struct("Qd" * _WAYS)
 _PRINTS_AT = _MARK.size
 _SLOTS_AT = _PRINTS_AT + _WAYS * _PRINT_BYTES
 _BUCKET_BYTES = _SLOTS_AT + _WAYS * _SLOT.size
@@ -39,7 +40,7 @@ class SharedCounters:
     """
 
     def __init__(self, max_keys: int) -> None:
-        """Room for `max_keys`: of so many, hashes let one in hundreds find its bucket full."""
+        """Room for `max_keys`: of so many, one in thousands may find its bucket full."""
         self._buckets = -(-max_keys // _EXPECTED)
         self._memory = mmap.mmap(-1, self._buckets * _BUCKET_BYTES)
         # A secret, so that nobody can choose keys which push a certain other one out.
@@ -96,12 +97,12 @@ class SharedCounters:
 
     def _room(self, base: int, now: float) -> int:
         """A slot for a new key: an empty one, or the one whose window ends first."""
-        ends = [_SLOT.unpack_from(self._memory, base + _SLOTS_AT + n * _SLOT.size)[1] for n in range(_WAYS)]
-        first = min(range(_WAYS), key=ends.__getitem__)
-        if ends[first] > now and not self._has_warned:
+        ends = _SLOTS.unpack_from(self._memory, base + _SLOTS_AT)[1::2]
+        soonest = min(ends)
+        if soonest > now and not self._has_warned:
             self._has_warned = True
             log.warning("counters are full: some begin anew", setting="batchway.limits.counter_keys")
-        return first
+        return ends.index(soonest)
 
     def _begin(self, base: int, way: int, print_: bytes, slot: tuple[int, float]) -> None:
         memory, at = self._memory, base + _PRINTS_AT + way * _PRINT_BYTES
