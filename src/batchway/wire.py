@@ -124,6 +124,19 @@ def _headers(response: Response) -> list[tuple[bytes, bytes]]:
     return headers
 
 
+async def serve_reads(
+    scope: Scope, receive: Receive, send: Send, answer: Callable[[Scope], Response]
+) -> None:
+    """Serve one connection of an app that answers from what it knows: `answer` reads no body."""
+    match scope["type"]:
+        case "http":
+            await send_response(answer(scope), send)
+        case "lifespan":
+            await follow_lifespan(receive, send)
+        case _:
+            await send({"type": "websocket.close", "code": 1000})
+
+
 async def follow_lifespan(receive: Receive, send: Send) -> None:
     """Say yes to the server's lifespan messages until it shuts down."""
     while True:

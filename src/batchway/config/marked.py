@@ -5,6 +5,8 @@ quotes decide: what an unquoted `${{VAR}}` stands for is a number or a boolean i
 what a quoted one stands for is text. A key is always text: the header `no` is not `false`.
 """
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,12 +16,14 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from batchway.config import document
 from batchway.config.document import Bounds
 from batchway.config.place import Key
-from batchway.config.substitution import UnsetVariable, has_variable, substitute, typed
+from batchway.config.substitution import Typed, UnsetVariable, has_variable, substitute, typed
 
 BOUNDS = Bounds(max_nodes=4_000_000, max_chars=256_000_000)
 """Some 100 000 routes."""
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
+_FLOAT = _TAG + "float"
+_ENDLESS = re.compile("inf|nan", re.IGNORECASE)
 _TYPES = {bool: "bool", int: "int", float: "float"}
 
 
@@ -96,8 +100,8 @@ def _scalars(root: Node) -> Iterator[tuple[ScalarNode, bool]]:
 
 
 def _replace(node: ScalarNode, environ: Mapping[str, str], unset: list[Unset], *, is_key: bool) -> None:
-    if is_key and node.tag != _MERGE:
-        node.tag = _TAG + "str"
+    if (is_key and node.tag != _MERGE) or (node.tag == _FLOAT and _ENDLESS.search(node.value)):
+        node.tag = _TAG + "str"  # JSON has no `.inf` and no `.nan`
     if "${{" not in node.value or not has_variable(node.value):
         return
     try:
@@ -105,9 +109,13 @@ def _replace(node: ScalarNode, environ: Mapping[str, str], unset: list[Unset], *
     except UnsetVariable as error:
         unset.append(Unset(node.start_mark.line + 1, error.name))
         return
-    found = text if is_key or node.style else typed(text)
+    found = text if is_key or node.style else _finite(typed(text), text)
     node.tag = _TAG + _TYPES.get(type(found), "str")
     node.value = str(found).lower() if isinstance(found, bool) else _as_yaml(found)
+
+
+def _finite(value: Typed, text: str) -> Typed:
+    return text if isinstance(value, float) and math.isinf(value) else value
 
 
 def _as_yaml(value: object) -> str:

@@ -12,7 +12,7 @@ import structlog
 from batchway.errors import InternalError
 from batchway.model import Response, error_response, json_response
 from batchway.upstream import UpstreamHealth
-from batchway.wire import Message, Receive, Scope, Send, follow_lifespan, send_response
+from batchway.wire import Receive, Scope, Send, serve_reads
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +32,7 @@ class ControlApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's lifespan."""
-        match scope["type"]:
-            case "http":
-                await send_response(self._answer(scope), send)
-            case "lifespan":
-                await follow_lifespan(receive, send)
-            case _:
-                await send({"type": "websocket.close", "code": 1000})
+        await serve_reads(scope, receive, send, self._answer)
 
     def _answer(self, scope: Scope) -> Response:
         if scope["method"] != "GET":

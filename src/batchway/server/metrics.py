@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from batchway.model import Response, json_response
 from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, metrics
-from batchway.wire import Receive, Scope, Send, follow_lifespan, send_response
+from batchway.wire import Receive, Scope, Send, serve_reads
 
 
 class MetricsApp:
@@ -16,13 +16,7 @@ class MetricsApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's lifespan."""
-        match scope["type"]:
-            case "http":
-                await send_response(self._answer(scope), send)
-            case "lifespan":
-                await follow_lifespan(receive, send)
-            case _:
-                await send({"type": "websocket.close", "code": 1000})
+        await serve_reads(scope, receive, send, self._answer)
 
     def _answer(self, scope: Scope) -> Response:
         attributes = self._attributes()

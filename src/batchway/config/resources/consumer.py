@@ -35,37 +35,25 @@ class Credential(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     update_time: Count | None = None
 
 
-class ConsumerGroup(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _PluginSet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Plugins that have an id."""
+
+    plugins: Plugins
+    id: Id | None = None
+    name: Name | None = None
+    desc: Description | None = None
+    labels: Labels = {}
+    create_time: Count | None = None
+    update_time: Count | None = None
+
+
+class ConsumerGroup(_PluginSet, frozen=True):
     """Plugins for the requests of several consumers."""
 
-    plugins: Plugins
-    id: Id | None = None
-    name: Name | None = None
-    desc: Description | None = None
-    labels: Labels = {}
-    create_time: Count | None = None
-    update_time: Count | None = None
 
-
-class PluginConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PluginConfig(_PluginSet, frozen=True):
     """Plugins for several routes."""
 
-    plugins: Plugins
-    id: Id | None = None
-    name: Name | None = None
-    desc: Description | None = None
-    labels: Labels = {}
-    create_time: Count | None = None
-    update_time: Count | None = None
 
-
-class GlobalRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class GlobalRule(_PluginSet, frozen=True):
     """Plugins for every request."""
-
-    plugins: Plugins
-    id: Id | None = None
-    name: Name | None = None
-    desc: Description | None = None
-    labels: Labels = {}
-    create_time: Count | None = None
-    update_time: Count | None = None
