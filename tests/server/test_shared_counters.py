@@ -11,7 +11,6 @@ from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
 from batchway.server.shared_counters import SharedCounters
 
-
 TAKES = st.lists(
     st.tuples(
         st.sampled_from(["", "a", "b", "ä", "\udc80", "k" * 1000]),

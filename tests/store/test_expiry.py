@@ -13,7 +13,8 @@ import pytest
 from batchway.errors import StoreError
 from batchway.store import sqlite
 from batchway.store.base import Conflict, Entry, Event
-from batchway.store.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore, snapshot
+from batchway.store.file import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from batchway.store.sqlite import SqliteStore, snapshot
 
 from .watching import take
 
@@ -208,7 +209,7 @@ def old_file(path: Path) -> Path:
             db.execute(statement)
         db.execute("INSERT INTO entries VALUES ('/a', x'31', 1, 1)")
         db.execute("INSERT INTO changes VALUES (1, '/a', x'31', 1)")
-        db.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("PRAGMA user_version = 1")
     return path
 

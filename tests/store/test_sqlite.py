@@ -10,7 +10,8 @@ import pytest
 
 from batchway.errors import StoreError
 from batchway.store.base import Conflict, Entry, Store
-from batchway.store.sqlite import SCHEMA_VERSION, SqliteStore
+from batchway.store.file import SCHEMA_VERSION
+from batchway.store.sqlite import SqliteStore
 
 
 def test_it_is_a_store(store: SqliteStore) -> None:

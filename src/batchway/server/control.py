@@ -78,7 +78,7 @@ def _name(health: UpstreamHealth) -> str:
     return f"/apisix/{health.kind}/{health.id}"
 
 
-def _document(health: UpstreamHealth) -> Message:
+def _document(health: UpstreamHealth) -> dict[str, object]:
     return {"name": _name(health), "type": health.type, "nodes": health.nodes}
 
 

@@ -7,41 +7,22 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from batchway.errors import StoreError
 from batchway.store.base import Compacted, Conflict, Entry, Event, Listing
+from batchway.store.file import BUSY_TIMEOUT_S, check_schema, open_file, pragma, transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-APPLICATION_ID = 0x62774159
-"""Tells our files from those of other programs."""
-SCHEMA_VERSION = 2
-SCHEMA = (
-    "CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB NOT NULL,"
-    " create_revision INTEGER NOT NULL, mod_revision INTEGER NOT NULL) WITHOUT ROWID",
-    # what a watch reads; value and create_revision are null for a delete
-    "CREATE TABLE changes (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB,"
-    " create_revision INTEGER)",
-)
-MIGRATIONS = {
-    # seconds since the epoch; a write reads the index only, so keys that stay cost it nothing
-    1: (
-        "ALTER TABLE entries ADD COLUMN expires REAL",
-        "CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL",
-    ),
-}
-"""What leads from that version to the next. A new file takes the same way."""
-
 KEPT_CHANGES = 1000
 """So many writes a watch may lag behind before it must list again."""
 _WATCH_CHUNK = 50
-_BUSY_TIMEOUT_S = 5.0
 _POLL_S = 0.5
 """How often a watch looks for what other processes have written, and for what has expired."""
 _COLUMNS = "key, value, create_revision, mod_revision"
@@ -68,7 +49,7 @@ class SqliteStore:
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         try:
-            db = await asyncio.get_running_loop().run_in_executor(thread, _open, path)
+            db = await asyncio.get_running_loop().run_in_executor(thread, open_file, path)
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -154,9 +135,9 @@ class SqliteStore:
     def _write(self, work: Callable[..., R], *args: object) -> R:
         """Runs in the store's thread: a cancelled caller does not keep the watches from waking."""
         if _has_expired(self._db, now := self._now()):
-            with _transaction(self._db, "IMMEDIATE"):  # of its own: it holds even if `work` is refused
+            with transaction(self._db, "IMMEDIATE"):  # of its own: it holds even if `work` is refused
                 _delete_expired(self._db, now)
-        with _transaction(self._db, "IMMEDIATE"):
+        with transaction(self._db, "IMMEDIATE"):
             result = work(self._db, *args)
         with suppress(RuntimeError):  # the loop was closed, and with it every watch
             self._loop.call_soon_threadsafe(self._wake)
@@ -176,18 +157,6 @@ class SqliteStore:
 # --- statements; all of this runs in the store's thread
 
 
-@contextmanager
-def _transaction(db: sqlite3.Connection, mode: str) -> Iterator[None]:
-    db.execute(f"BEGIN {mode}")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
 def _get(db: sqlite3.Connection, key: str, now: float) -> Entry | None:
     query = f"SELECT {_COLUMNS} FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)"  # noqa: S608 - constants
     row = db.execute(query, (key, now)).fetchone()
@@ -199,7 +168,7 @@ def _list(db: sqlite3.Connection, prefix: str, now: float) -> Listing:
         f"SELECT {_COLUMNS} FROM entries WHERE key >= ? AND key < ?"  # noqa: S608 - constants
         " AND (expires IS NULL OR expires > ?) ORDER BY key"
     )
-    with _transaction(db, "DEFERRED"):  # entries and revision of the same moment
+    with transaction(db, "DEFERRED"):  # entries and revision of the same moment
         rows = db.execute(query, (prefix, prefix + "\U0010ffff", now)).fetchall()
         return Listing(tuple(Entry(*row) for row in rows), _revision(db))
 
@@ -301,7 +270,7 @@ def _changes(db: sqlite3.Connection, after: int) -> tuple[Event, ...]:
         "SELECT revision, key, value, create_revision FROM changes WHERE revision > ?"
         " ORDER BY revision LIMIT ?"
     )
-    with _transaction(db, "DEFERRED"):
+    with transaction(db, "DEFERRED"):
         newest = _revision(db)
         rows = db.execute(query, (after, _WATCH_CHUNK)).fetchall()
     if after > newest or (after < newest and rows[0][0] != after + 1):
@@ -314,83 +283,6 @@ def _event(revision: int, key: str, value: bytes | None, created: int | None) ->
     if value is None or created is None:
         return Event("delete", key, revision, None)
     return Event("put", key, revision, Entry(key, value, created, revision))
-
-
-# --- opening
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    _make_file(path)
-    try:
-        db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            _prepare(db, path)
-        except BaseException:
-            db.close()
-            raise
-    except sqlite3.Error as error:
-        msg = f"the store {path} cannot be opened: {error}"
-        raise StoreError(msg) from error
-    return db
-
-
-def _make_file(path: Path) -> None:
-    """For its owner's eyes only: plugins keep credentials in their configuration."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"the directory {path.parent} cannot be made: {error.strerror}"
-        raise StoreError(msg) from error
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        msg = f"the store {path} cannot be written: {error.strerror}"
-        raise StoreError(msg) from error
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    _set_wal(db)
-    db.execute("PRAGMA synchronous = FULL")  # a commit is on disk, not only in the WAL's cache
-    with _transaction(db, "IMMEDIATE"):  # two processes that start at once make one schema
-        if not _pragma(db, "schema_version"):  # an empty file
-            for statement in SCHEMA:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute("PRAGMA user_version = 1")
-        for version in range(_check_schema(db, path), SCHEMA_VERSION):
-            for statement in MIGRATIONS[version]:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {version + 1}")
-
-
-def _set_wal(db: sqlite3.Connection) -> None:
-    """Where another process is about to do the same, SQLite says so at once, without its busy timeout."""
-    give_up = time.monotonic() + _BUSY_TIMEOUT_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _check_schema(db: sqlite3.Connection, path: Path) -> int:
-    """The version of the file's schema."""
-    if _pragma(db, "application_id") != APPLICATION_ID:
-        msg = f"the store {path} is another program's database"
-        raise StoreError(msg)
-    version: int = _pragma(db, "user_version")
-    if not 1 <= version <= SCHEMA_VERSION:
-        msg = f"the store {path} has schema version {version}, this batchway knows {SCHEMA_VERSION}"
-        raise StoreError(msg)
-    return version
-
-
-def _pragma(db: sqlite3.Connection, name: str) -> Any:
-    return db.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 # --- reading without opening
@@ -427,10 +319,10 @@ def snapshot(path: Path) -> Listing | None:
 def _read_all(path: Path, *, immutable: bool) -> Listing:
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}"
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as db:
-            if not _pragma(db, "schema_version"):  # an empty file
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
+            if not pragma(db, "schema_version"):  # an empty file
                 return Listing((), 0)
-            if _check_schema(db, path) == 1:  # `serve` will add the column; nothing is written here
+            if check_schema(db, path) == 1:  # `serve` will add the column; nothing is written here
                 rows = db.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY key").fetchall()  # noqa: S608 - constants
                 return Listing(tuple(Entry(*row) for row in rows), _revision(db))
             return _list(db, "", time.time())
