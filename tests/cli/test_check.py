@@ -119,6 +119,14 @@ def test_warnings_do_no_harm(run: Run, config: Path) -> None:
     assert "no-such-plugin" in warnings[1]
 
 
+def test_plugins_of_packages_are_known(run: Run, config: Path) -> None:
+    text = "plugins: [json-rpc]\nplugin_attr: {json-rpc: {apps: [x]}}\n"
+    config.write_text(KEY + text)
+    assert "warning" not in run("check").stdout
+    config.write_text(KEY + text.replace("[x]", "7"))
+    assert "plugin_attr.json-rpc" in run("check").stderr
+
+
 def test_variables_are_replaced(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.write_text(KEY + "batchway: {store: {path: '${{STORE}}.db'}}\n")
     monkeypatch.setenv("STORE", "mine")

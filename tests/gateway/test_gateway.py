@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 from msgspec import Struct
+from structlog.testing import capture_logs
 
 from batchway.config.resources import decode_route, decode_upstream
 from batchway.errors import BadRequest, InvalidResource
@@ -247,12 +248,14 @@ def test_error_of_a_plugin_is_the_answer(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
-def test_fault_of_ours_is_raised(runner: asyncio.Runner) -> None:
+def test_fault_of_a_plugin_is_logged_and_not_shown(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with running() as gateway:
             put(gateway, "1", uri="/", plugins={"test-first": {"crash": True}})
-            with pytest.raises(RuntimeError):
-                await gateway.handle(request())
+            with capture_logs() as logs:
+                response = await gateway.handle(request())
+            assert (response.status, message(response)) == (500, "internal error")
+            assert [(one["event"], one["route"]) for one in logs] == [("request failed", "1")]
 
     runner.run(main())
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from msgspec import Struct
+from structlog.testing import capture_logs
 
 from batchway.errors import BadRequest, InvalidResource
 from batchway.gateway import Gateway, apply
@@ -431,6 +432,47 @@ def test_half_built_plugins_are_closed() -> None:
             with pytest.raises(InvalidResource):
                 put(gateway, "/routes/1", {"uri": "/", "plugins": {"test-low": {}, "none": {}}})
             assert noted == ["close low"]
+
+    run(test)
+
+
+# --- plugins that fail
+
+
+class Failing(Noting):
+    """Fails where it filters."""
+
+    name = "test-failing"
+    priority = 50
+
+    async def filter_response(self, context: Context, response: Response) -> Response:
+        message = "secret detail"
+        raise RuntimeError(message)
+
+
+def test_fault_in_a_filter_is_500_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLUGINS, Failing.name, Failing)
+
+    async def test() -> None:
+        async with (
+            Server() as server,
+            running(
+                routes={
+                    "1": {
+                        "uri": "/",
+                        "plugins": {"test-failing": {}, "test-low": {}},
+                        "upstream": to(server),
+                    }
+                }
+            ) as gateway,
+        ):
+            with capture_logs() as logs:
+                for _ in range(3):
+                    response = await get(gateway)
+                    assert (response.status, document(response)) == (500, {"error_msg": "internal error"})
+            assert [one["plugin"] for one in logs] == ["test-failing"] * 3
+            assert phases("log")[0] == "log 500 30 low"
+            assert gateway.pools.open_connections() <= 1, "the bodies that nobody reads are let go"
 
     run(test)
 

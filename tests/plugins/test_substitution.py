@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from batchway.config.expression import MAX_SUBJECT
 from batchway.errors import BadRequest
-from batchway.plugins.substitution import check_groups, put_groups, replaced, search, substitute
+from batchway.plugins.substitution import check_groups, replaced, search, substitute, with_groups
+from batchway.plugins.variables import resolve
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,11 @@ def test_what_is_of_the_text_is_encoded_for_its_place() -> None:
     )
 
 
-def test_put_groups_leaves_other_dollars_alone() -> None:
+def test_groups_among_variables() -> None:
     found = re.search("(a)(b)?", "a")
     assert found
-    assert put_groups("$1-$2-$3-$$-$uri-${1}", found) == "a---$$-$uri-a"
+    lookup = with_groups(found, {"x": "$1"}.get)
+    assert resolve("$1-$2-$3-$$-$x-${1}-$1b-$0", lookup) == "a---$$-$1-a-ab-a"
 
 
 def test_group_that_the_pattern_does_not_have() -> None:
@@ -73,4 +75,4 @@ def test_any_replacement_does(replacement: str, text: str) -> None:
     found = pattern.search(text)
     if found:
         assert replaced(found, replacement) == changed
-        assert put_groups("x", found) == "x"
+        assert "$" in replacement or resolve(replacement, with_groups(found, {}.get)) == replacement

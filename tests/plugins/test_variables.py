@@ -207,6 +207,7 @@ def test_variables_that_the_way_of_the_request_gives() -> None:
 
     async def main() -> None:
         async with running(services={"s": {"name": "the service"}}) as gateway:
+            gateway.catalog.use_router("radixtree_uri_with_parameter")
             plugins = {
                 "key-auth": {},
                 "mocking": {"response_example": "|".join(f"${name}" for name in names)},

@@ -11,7 +11,7 @@ from batchway.cli.stored import Finding, examine
 from batchway.config import Settings, load
 from batchway.config.data_encryption import Keyring, read_keyring
 from batchway.errors import ConfigError
-from batchway.plugins import PLUGINS, Registry
+from batchway.plugins import Registry, all_plugins
 from batchway.server.runtime import make_registry
 from batchway.store.sqlite import snapshot
 
@@ -47,7 +47,7 @@ def check(ctx: click.Context, path: Path) -> None:
 
 def _settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, Registry]:
     """What the file says, once its warnings have been printed. Raises ConfigError."""
-    loaded = load(path, known_plugins=PLUGINS, environ=environ)
+    loaded = load(path, known_plugins=all_plugins(), environ=environ)
     try:
         registry = make_registry(loaded.settings)
     except ConfigError as error:

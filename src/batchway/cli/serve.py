@@ -9,7 +9,7 @@ import structlog
 from batchway.cli import logs
 from batchway.config import Settings, ensure_admin_key, load
 from batchway.errors import ConfigError
-from batchway.plugins import PLUGINS
+from batchway.plugins import all_plugins
 from batchway.server import make_registry, run
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def serve(path: Path) -> None:
 
 def _settings(path: Path) -> Settings:
     """What the file says, with an admin key. Raises ConfigError."""
-    loaded = load(path, known_plugins=PLUGINS, environ=os.environ)
+    loaded = load(path, known_plugins=all_plugins(), environ=os.environ)
     try:
         make_registry(loaded.settings)  # before anything is written to a file that is refused
     except ConfigError as error:

@@ -9,7 +9,7 @@ from batchway.admin import sealing
 from batchway.admin.kinds import KINDS, Document, Kind, Place, check_id, locate
 from batchway.config.data_encryption import Keyring
 from batchway.errors import InvalidResource
-from batchway.plugins import PLUGINS, Registry
+from batchway.plugins import Registry, all_plugins
 from batchway.store.base import Entry
 
 
@@ -55,7 +55,7 @@ def _examine(
     except InvalidResource as error:
         yield Finding(name, error.message)
         return
-    if kind.is_plain and id_ in PLUGINS and id_ not in registry.plugins:
+    if kind.is_plain and id_ in all_plugins() and id_ not in registry.plugins:
         yield Finding(name, f"plugin {id_} is not enabled: this has no effect", is_warning=True)
         return
     try:

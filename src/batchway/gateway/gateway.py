@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from batchway.config.resources import Timeout, Upstream
-from batchway.errors import BatchwayError, MethodRefused, NoHealthyNode, RouteNotFound
+from batchway.errors import BatchwayError, InternalError, MethodRefused, NoHealthyNode, RouteNotFound
 from batchway.gateway.catalog import Catalog, Entry, Ready
 from batchway.gateway.fetch import fetch
 from batchway.gateway.forward import Forwarding
@@ -19,7 +19,7 @@ from batchway.gateway.observe import Observer, observed
 from batchway.gateway.paths import PathRules
 from batchway.gateway.pipeline import NO_PLUGINS, Pipeline, ask, filtered
 from batchway.gateway.router import Candidate, RouterKind
-from batchway.model import BatchReport, Request, Response, error_response
+from batchway.model import BatchReport, ClientGone, Request, Response, error_response
 from batchway.plugins import Consumer, Context, Counters, Credential, Handler, Plugin, PublicApi, Registry
 from batchway.plugins.counters import LocalCounters
 from batchway.plugins.public_api import PublicApiPlugin
@@ -112,7 +112,10 @@ class Gateway:
     # --- the way of a request
 
     async def handle(self, request: Request) -> Response:
-        """The answer to `request`, be it an error. Raises only what is a fault of ours."""
+        """The answer to `request`, be it an error. Raises only what is a fault of ours.
+
+        A plugin's is logged, and answered with 500.
+        """
         direct = self._direct.get((request.headers.get(b"host"), request.path, request.method))
         if direct is None:
             return await self._handle(request)
@@ -128,6 +131,11 @@ class Gateway:
             response = await self._answer(context)
         except BatchwayError as error:
             response = error_response(error)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request failed", path=context.path, route=context.route.id)
+            response = error_response(InternalError())
         pipeline: Pipeline = context.pipeline or NO_PLUGINS
         response = await filtered((*rules.filters, *pipeline.filters), context, response)
         if self.observers or rules.log or pipeline.log:

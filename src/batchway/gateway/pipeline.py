@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+import structlog
 from msgspec import Struct
 
-from batchway.errors import BatchwayError
+from batchway.errors import BatchwayError, InternalError
 from batchway.model import Response, error_response
 from batchway.plugins import Context, Plugin
 from batchway.plugins.base import takes_part
 from batchway.plugins.meta import Conditional
+
+log = structlog.get_logger(__name__)
 
 Built = Mapping[str, Plugin | None]
 """Plugins of one resource by name; None stands for one that is switched off there."""
@@ -74,8 +77,16 @@ async def ask(plugins: Iterable[Plugin], phase: str, context: Context) -> Respon
 async def filtered(plugins: Iterable[Plugin], context: Context, response: Response) -> Response:
     """What these plugins make of a response."""
     for plugin in plugins:
+        before = response.body
         try:
             response = await plugin.filter_response(context, response)
         except BatchwayError as error:
             response = error_response(error)
+        except Exception:
+            log.exception("plugin failed", plugin=_inner(plugin).name, route=context.route.id)
+            response = error_response(InternalError())
+        else:
+            continue
+        if before is not None and not isinstance(before, bytes):
+            await before.aclose()
     return response

@@ -2,7 +2,7 @@
 
 from batchway.plugins.base import Counters, Gateway, Handler, Plugin, PublicApi
 from batchway.plugins.context import Consumer, Context, Credential, Matched
-from batchway.plugins.registry import PLUGINS, Registry
+from batchway.plugins.registry import PLUGINS, Registry, all_plugins
 
 __all__ = [
     "PLUGINS",
@@ -16,4 +16,5 @@ __all__ = [
     "Plugin",
     "PublicApi",
     "Registry",
+    "all_plugins",
 ]

@@ -16,7 +16,7 @@ from batchway.plugins.context import Context
 from batchway.plugins.header_changes import header_changes
 from batchway.plugins.locations import in_path, in_query, legal, resolved, resolved_plainly
 from batchway.plugins.names import clean_value
-from batchway.plugins.substitution import check_groups, put_groups, replaced, search
+from batchway.plugins.substitution import check_groups, replaced, search, with_groups
 from batchway.plugins.variables import resolve
 
 Method = Literal[
@@ -144,7 +144,9 @@ def _put_uri(context: Context, uri: str, *, merge: bool) -> None:
 
 
 def _value(template: str, context: Context, matched: re.Match[str] | None) -> str:
-    """The value of a header: with the groups of `regex_uri`, then with variables."""
-    if matched is not None:
-        template = put_groups(template, matched)
-    return clean_value(resolve(template, context.var)).decode("latin-1")
+    """The value of a header: with variables and the groups of `regex_uri` put in, at once.
+
+    One after the other, a client could write variables into its path.
+    """
+    lookup = context.var if matched is None else with_groups(matched, context.var)
+    return clean_value(resolve(template, lookup)).decode("latin-1")

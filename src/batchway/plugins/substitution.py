@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 from batchway.config.expression import MAX_SUBJECT
 from batchway.errors import BadRequest
+from batchway.plugins.variables import Lookup
 
 Encode = Callable[[str], str]
+_MAX_DIGITS = 4
+_LEADING_DIGITS = re.compile("[0-9]+")
 _GROUP = re.compile(r"\$\{(\d+)\}|\$(\d+)|\$\$")
 
 
@@ -31,7 +34,7 @@ def substitute(
 ) -> str | None:
     """`text` with the first match, or every one, replaced; None if there is none."""
     changed, matches = pattern.subn(
-        lambda found: _filled(replacement, found, _as_it_is, dollar="$"), text, count=0 if everywhere else 1
+        lambda found: _filled(replacement, found, _as_it_is), text, count=0 if everywhere else 1
     )
     return changed if matches else None
 
@@ -44,16 +47,25 @@ def replaced(
     What is of the text, and not of the replacement, is encoded for the place that it comes to.
     """
     path, mark, query = replacement.partition("?")
-    made = in_path(found.string[: found.start()]) + _filled(path, found, in_path, dollar="$")
+    made = in_path(found.string[: found.start()]) + _filled(path, found, in_path)
     rest = found.string[found.end() :]
     if not mark:
         return made + in_path(rest)
-    return f"{made}?{_filled(query, found, in_query, dollar='$')}{in_query(rest)}"
+    return f"{made}?{_filled(query, found, in_query)}{in_query(rest)}"
 
 
-def put_groups(template: str, found: re.Match[str]) -> str:
-    """`template` with the groups of a match; whatever else has a dollar in it stays."""
-    return _filled(template, found, _as_it_is, dollar="$$")
+def with_groups(found: re.Match[str], lookup: Lookup) -> Lookup:
+    """A lookup of variables that knows the groups of a match, too: `1` and `12`, and `1x` is `1` and an x."""
+
+    def look(name: str) -> str | None:
+        group = _LEADING_DIGITS.match(name)
+        if group is None:
+            return lookup(name)
+        number = int(group[0][:_MAX_DIGITS])
+        value = (found[number] or "") if number <= found.re.groups else ""
+        return value + name[group.end() :]
+
+    return look
 
 
 def check_groups(pattern: re.Pattern[str], replacement: str, where: str) -> None:
@@ -67,14 +79,14 @@ def check_groups(pattern: re.Pattern[str], replacement: str, where: str) -> None
 
 def _number(group: re.Match[str]) -> int | None:
     digits = group[1] or group[2]
-    return None if digits is None else int(digits[:4])
+    return None if digits is None else int(digits[:_MAX_DIGITS])
 
 
-def _filled(template: str, found: re.Match[str], encode: Encode, dollar: str) -> str:
+def _filled(template: str, found: re.Match[str], encode: Encode) -> str:
     def value(group: re.Match[str]) -> str:
         number = _number(group)
         if number is None:
-            return dollar
+            return "$"
         return encode(found[number] or "") if number <= found.re.groups else ""
 
     return _GROUP.sub(value, template)
