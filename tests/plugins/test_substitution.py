@@ -75,4 +75,4 @@ def test_any_replacement_does(replacement: str, text: str) -> None:
     found = pattern.search(text)
     if found:
         assert replaced(found, replacement) == changed
-        assert "$" in replacement or resolve(replacement, with_groups(found, {}.get)) == replacement
+        assert "$" in replacement or resolve(replacement, with_groups(found, lambda _: None)) == replacement

@@ -74,9 +74,8 @@ def test_clocks() -> None:
 
 def test_without_query_host_and_body() -> None:
     bare = Request("GET", "/", "", Headers(), b"", ORIGIN)
-    assert [request_variable(bare, name) for name in ("is_args", "request_uri", "host", "content_length")] == [
-        "", "/", "outer.test", None
-    ]  # fmt: skip
+    names = ("is_args", "request_uri", "host", "content_length")
+    assert [request_variable(bare, name) for name in names] == ["", "/", "outer.test", None]
 
 
 @pytest.mark.parametrize(

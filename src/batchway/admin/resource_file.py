@@ -73,8 +73,9 @@ def read(content: bytes, path: Path, environ: Mapping[str, str]) -> Found:
     except ConfigError as error:
         raise error if isinstance(error, FaultyFile) else FaultyFile(path, [error.message]) from None
     if tree.unset:
-        lines = [f"{path}:{one.line}: environment variable {one.name} is not set" for one in tree.unset]
-        raise FaultyFile(path, sorted(lines, key=lambda line: int(line.split(":")[-3])))
+        unset = sorted(tree.unset, key=lambda one: one.line)
+        faults = [f"{path}:{one.line}: environment variable {one.name} is not set" for one in unset]
+        raise FaultyFile(path, faults)
     if tree.value is None:
         text = f"{path}: nothing in it: write `routes: []` if there are to be no resources"
         raise FaultyFile(path, [text])
@@ -147,7 +148,8 @@ def _towards(fault: Fault) -> Keys:
     keys: list[str | int] = list(fault.keys)
     if plugin := _PLUGIN.search(fault.text):
         keys += ["plugins", plugin[1]]
-    if len(fault.keys) == 2 and (found := _PROPERTY.search(fault.text)):  # else it is the property itself
+    is_resource = fault.keys and isinstance(fault.keys[-1], int)
+    if is_resource and (found := _PROPERTY.search(fault.text)):
         keys += [int(index) if index else name for index, name in _STEP.findall(found[1])]
     return tuple(keys)
 

@@ -89,28 +89,30 @@ def _why_none(name: str, items: object) -> str:
 
 
 def _add(whole: Whole, kind: Kind, item: object, keys: Keys) -> None:
-    if not isinstance(item, dict):
-        whole.faults.append(Fault(keys, f"invalid {kind.singular}: expected a mapping"))
-        return
-    item = {str(name): value for name, value in item.items()}
-    parent, kind, item = _credential_in(kind, item)
-    below = item.pop("credentials", None) if kind.name == "consumers" else None
+    below = None
     try:
-        place = Place(kind, _id(kind, item), parent)
-        key = place.key
+        item = dict(_object(kind, item))
+        if kind.name == "consumers":
+            below = item.pop("credentials", None)
+        place, document = _placed(kind, item)
+        first = whole.resources.setdefault(place.key, resource := Resource(place, document, keys))
     except InvalidResource as error:
         whole.faults.append(Fault(keys, error.message))
         return
-    first = whole.resources.get(key)
-    if first is not None:
-        text = f'duplicate {kind.singular} "{place.id}": the first is {dotted(first.keys)}'
+    if first is not resource:
+        text = f'duplicate {place.kind.singular} "{place.id}": the first is {dotted(first.keys)}'
         whole.faults.append(Fault(keys, text))
-        return
-    if kind.id_name:
-        item = {kind.id_name: place.id, **item, **({"id": place.id} if kind.id_name == "id" else {})}
-    whole.resources[key] = Resource(place, item, keys)
     if below is not None:
         _add_credentials(whole, place, below, (*keys, "credentials"))
+
+
+def _placed(kind: Kind, item: Document) -> tuple[Place, Document]:
+    """Where the item belongs, and what it says, with its id. Raises InvalidResource."""
+    parent, kind, item = _credential_in(kind, item)
+    place = Place(kind, _id(kind, item), parent)
+    if kind.is_plain:
+        return place, {name: value for name, value in item.items() if name != "id"}
+    return place, {kind.id_name: place.id, **item, kind.id_name: place.id}
 
 
 def _credential_in(kind: Kind, item: Document) -> tuple[str, Kind, Document]:
@@ -129,25 +131,33 @@ def _add_credentials(whole: Whole, consumer: Place, items: object, keys: Keys) -
         return
     for index, item in enumerate(items):
         here = (*keys, index)
-        if isinstance(item, dict):
-            id_ = f"{consumer.id}/credentials/{_id(_CREDENTIALS, item)}"
-            _add(whole, KINDS["consumers"], item | {"id": id_}, here)
-        else:
-            whole.faults.append(Fault(here, "invalid credential: expected a mapping"))
+        try:
+            document = _object(_CREDENTIALS, item)
+            id_ = f"{consumer.id}/credentials/{_id(_CREDENTIALS, document)}"
+        except InvalidResource as error:
+            whole.faults.append(Fault(here, error.message))
+            continue
+        _add(whole, KINDS["consumers"], document | {"id": id_}, here)
+
+
+def _object(kind: Kind, item: object) -> Document:
+    if isinstance(item, dict):
+        return item
+    msg = f"invalid {kind.singular}: expected a mapping"
+    raise InvalidResource(msg)
 
 
 def _id(kind: Kind, item: Document) -> str | None:
     """The id that the item says it has, or one made for it."""
-    if kind.is_plain:
-        id_ = item.pop("id", None)
-        return None if id_ is None else str(id_)
-    id_ = item.get(kind.id_name)
+    id_ = item.get(kind.id_name or "id")
     if type(id_) is int:
         return str(id_)
     if isinstance(id_, str):
         return id_
-    if id_ is not None or kind.id_name != "id" or kind.name in _NAMED_BY_OTHERS:
-        return check_id(kind, None if id_ is None else "")
+    if id_ is not None:
+        return ""  # which is none
+    if kind.id_name != "id" or kind.name in _NAMED_BY_OTHERS:
+        return None
     said = msgspec.json.encode(item, order="sorted")
     return "auto-" + hashlib.sha256(said).hexdigest()[:16]
 

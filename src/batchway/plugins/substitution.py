@@ -55,7 +55,7 @@ def replaced(
 
 
 def with_groups(found: re.Match[str], lookup: Lookup) -> Lookup:
-    """A lookup of variables that knows the groups of a match, too: `1` and `12`, and `1x` is `1` and an x."""
+    """A lookup of variables that knows the groups of a match, too. The name `1x` is group 1 and an x."""
 
     def look(name: str) -> str | None:
         group = _LEADING_DIGITS.match(name)

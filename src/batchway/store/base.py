@@ -28,6 +28,8 @@ class Listing(Struct, frozen=True):
     entries: tuple[Entry, ...]
     """In the order of their keys."""
     revision: int
+    at_once: bool = False
+    """What has changed since an earlier one belongs together: nobody should see half of it."""
 
 
 class Event(Struct, frozen=True):
@@ -38,6 +40,8 @@ class Event(Struct, frozen=True):
     revision: int
     entry: Entry | None
     """What was put; None for a delete."""
+    more: bool = False
+    """Others of the same revision follow, which belong together with this one."""
 
 
 class Conflict(StoreError):
@@ -51,6 +55,14 @@ class Compacted(StoreError):
     """The revision to watch from is no longer known: list again and watch from there."""
 
     code = "store_compacted"
+
+
+class ReadOnly(StoreError):
+    """What this store holds is changed elsewhere: the message says where. Nothing was written."""
+
+    status = 405
+    code = "store_read_only"
+    allowed = ("GET", "HEAD")
 
 
 class Store(Protocol):
