@@ -86,6 +86,9 @@ class WireBody:
                 self._ahead.cancel()
 
 
+_BODILESS = (204, 304)
+
+
 async def send_response(response: Response, send: Send) -> None:
     """Send all of `response`, with a Content-Length where its length is known.
 
@@ -100,7 +103,8 @@ async def send_response(response: Response, send: Send) -> None:
     start = {"type": "http.response.start", "status": response.status, "headers": _headers(response)}
     if body is None or isinstance(body, bytes):
         await send(start)
-        await send({"type": "http.response.body", "body": body or b""})
+        bodiless = body is None or response.status in _BODILESS
+        await send({"type": "http.response.body", "body": b"" if bodiless else body})
         return
     try:
         await send(start)
@@ -116,7 +120,7 @@ async def send_response(response: Response, send: Send) -> None:
 
 def _headers(response: Response) -> list[tuple[bytes, bytes]]:
     body, headers = response.body, response.headers
-    if response.status in (204, 304):
+    if response.status in _BODILESS:
         # Servers count what they were announced, and here nothing may follow. RFC 9110, section 8.6
         return [pair for pair in headers if pair[0].lower() != b"content-length"]
     if isinstance(body, bytes) and not any(name.lower() == b"content-length" for name, _ in headers):

@@ -150,7 +150,7 @@ nginx_config:
   http: {client_max_body_size: 0, real_ip_header: X-Real-IP}
 discovery: {dns: {servers: []}}
 deployment:
-  role: data_plane
+  role: traditional
   role_data_plane: {config_provider: yaml}
   config_provider: etcd
   admin: {enable_admin_ui: true}
@@ -164,8 +164,9 @@ plugin_attr:
         f"{tmp_path}/config.yaml: batchway has no use for: "
         "apisix.node_listen[0].enable_http2, apisix.enable_ipv6, apisix.proxy_cache, "
         "apisix.ssl.listen, nginx_config.stream, nginx_config.http.client_max_body_size, "
-        "discovery, deployment.role, deployment.role_data_plane, deployment.config_provider, "
-        "deployment.admin.enable_admin_ui, deployment.etcd, plugin_attr.prometheus"
+        "discovery, deployment.role, deployment.config_provider, "
+        "deployment.admin.enable_admin_ui, deployment.etcd, plugin_attr.prometheus, "
+        "deployment.role_data_plane"
     ]
     assert found.settings.plugin_attr == {"batch-requests": {"uri": "/b"}}
 

@@ -175,7 +175,7 @@ def _deflate_raw(body: bytes) -> bytes:
 )
 def test_filters_see_the_decoded_body(coding: str, encode: Any) -> None:
     script = answering(encode("grüezi".encode() * 99), f"Content-Encoding: {coding}", "ETag: x")
-    response = answered({"filters": [{"regex": "ü", "replace": "ue", "scope": "global"}]}, script)
+    response = answered({"filters": [{"regex": "ü", "replace": "u", "scope": "global"}]}, script)
     assert response.body == b"gruezi" * 99
     assert response.headers == []
 
@@ -332,11 +332,11 @@ def test_wrong_config(config: dict[str, Any]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(["GET", "HEAD"]),
-    st.sampled_from(["200 OK", "204 No Content", "206 Partial Content", "304 Not Modified", "500 Oh"]),
-    st.sampled_from([None, "gzip", "br", "x"]),
-    st.binary(max_size=50),
-    st.fixed_dictionaries(
+    method=st.sampled_from(["GET", "HEAD"]),
+    status=st.sampled_from(["200 OK", "204 No Content", "206 Partial Content", "304 Not Modified", "500 Oh"]),
+    coding=st.sampled_from([None, "gzip", "br", "x"]),
+    body=st.binary(max_size=50),
+    config=st.fixed_dictionaries(
         {},
         optional={
             "status_code": st.sampled_from([200, 204, 304, 404]),
@@ -345,7 +345,7 @@ def test_wrong_config(config: dict[str, Any]) -> None:
             "filters": st.just([{"regex": ".", "replace": "$0$0", "scope": "global"}]),
         },
     ),
-    st.booleans(),
+    batched=st.booleans(),
 )
 def test_every_answer_is_framed(
     method: str, status: str, coding: str | None, body: bytes, config: dict[str, Any], *, batched: bool

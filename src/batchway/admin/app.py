@@ -20,7 +20,7 @@ from batchway.admin.resource import Answer, NotFound, Resources, no_holder
 from batchway.admin.validation import validate, validate_all
 from batchway.errors import BatchwayError, InternalError
 from batchway.model import REASONS, ClientGone, Response, error_response, json_response
-from batchway.store.base import Store
+from batchway.store.base import ReadOnly, Store
 
 Send = Callable[[Message], Awaitable[None]]
 Args = dict[str, str]
@@ -263,7 +263,7 @@ def _refusal(error: BatchwayError) -> Response:
     if isinstance(error, KeyRefused):
         document["description"] = error.description
     response = json_response(error.status, document)
-    if isinstance(error, MethodNotAllowed):
+    if isinstance(error, MethodNotAllowed | ReadOnly):
         response.headers.append((b"Allow", ", ".join(error.allowed).encode()))
     return response
 

@@ -152,5 +152,3 @@ def _towards(fault: Fault) -> Keys:
     if is_resource and (found := _PROPERTY.search(fault.text)):
         keys += [int(index) if index else name for index, name in _STEP.findall(found[1])]
     return tuple(keys)
-
-

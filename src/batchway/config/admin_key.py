@@ -33,8 +33,8 @@ def ensure_admin_key(path: Path, settings: Settings) -> tuple[Settings, bool]:
     Blocks: not for the event loop. Raises ConfigError, with what to add by hand, if the key cannot
     be written.
     """
-    if settings.admin_keys or not settings.enable_admin:
-        return settings, False
+    if settings.admin_keys or not settings.enable_admin or settings.store.kind == "yaml":
+        return settings, False  # who keeps resources in a file may have nothing that can be written
     value = generate()
     text = document.read(path)
     old = None if text is None else document.parse(text, path)

@@ -33,6 +33,9 @@ class Bounds(Struct, frozen=True):
     """Of all keys and scalars."""
 
 
+CONFIG = Bounds()
+
+
 # YAML 1.1, section 5.1. PyYAML finds these too, but libyaml tells where in bytes.
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _TAG = "tag:yaml.org,2002:"
@@ -72,7 +75,7 @@ def parse_nodes(
     text: str,
     path: Path,
     *,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = CONFIG,
     prepare: Callable[[Node], None] = lambda _: None,
 ) -> tuple[object, Node | None]:
     """Like `parse`, and the nodes that it is made of: they know their lines.

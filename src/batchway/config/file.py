@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -35,7 +36,25 @@ def load(path: Path, *, known_plugins: Collection[str], environ: Mapping[str, st
     for key, field in (("admin_key", "admin_keys"), ("http", "router")):
         if key in found:
             found[field] = found.pop(key)
+    _read_resources_from_file(found, reading)
     return Loaded(Settings(**found), _warnings(reading))
+
+
+def _read_resources_from_file(found: dict[str, Any], reading: Reading) -> None:
+    """Make the file that `deployment` names, if any, the store."""
+    role, of_data_plane = found.pop("role", None), found.pop("role_data_plane", None)
+    file = found.pop("config_provider", None) or (of_data_plane if role == "data_plane" else None)
+    if file is not None:
+        if "store" in found:
+            reading.unused.append("batchway.store")
+        found["store"] = file
+    elif role == "data_plane":
+        wanted = "role_data_plane.config_provider: yaml"
+        reading.remarks.append(
+            f"{reading.path}: deployment.role: data_plane has no effect without {wanted}"
+        )
+    elif of_data_plane is not None:
+        reading.unused.append("deployment.role_data_plane")
 
 
 def _warnings(reading: Reading) -> list[str]:

@@ -51,8 +51,10 @@ NGINX_HTTP = _names("""
 """)
 
 DEPLOYMENT = _names("""
-    certs config_provider etcd role role_control_plane role_data_plane role_traditional
+    certs etcd role_control_plane role_traditional
 """)
+
+DATA_PLANE = _names("control_plane")
 
 ADMIN = _names("""
     admin_api_mtls admin_api_version admin_key_required enable_admin_cors enable_admin_ui

@@ -1,7 +1,7 @@
 """What may stand in config.yaml: one table of sections and readers.
 
 What a reader returns goes into the settings' field of the same name (`admin_key` into
-`admin_keys`, `router.http` into `router`).
+`admin_keys`, `router.http` into `router`, a file of resources into `store`).
 """
 
 import re
@@ -178,6 +178,36 @@ def _plugin_attr(value: object, place: Place) -> dict[str, dict[str, object]]:
     return attributes
 
 
+# --- resources in a file
+
+_FILES = {"yaml": "apisix.yaml", "json": "apisix.json"}
+
+
+def _config_provider(value: object, place: Place) -> StoreSettings | None:
+    """The file of resources beside config.yaml; None for a provider that batchway has no use for."""
+    name = _FILES.get(str(place.plain(value)))
+    if name is None:
+        place.reading.unused.append(str(place))
+        return None
+    return StoreSettings("yaml", str(place.reading.path.with_name(name)))
+
+
+_DATA_PLANE = Section({"config_provider": _config_provider}, known.DATA_PLANE)
+
+
+def _role_data_plane(value: object, place: Place) -> StoreSettings | None:
+    """The same, for who has the role."""
+    file: StoreSettings | None = section(_DATA_PLANE, value, place).get("config_provider")
+    return file
+
+
+def _role(value: object, place: Place) -> str:
+    found = str(place.plain(value))
+    if found != "data_plane":
+        place.reading.unused.append(str(place))
+    return found
+
+
 # --- what has a peculiar value or two
 
 
@@ -282,6 +312,9 @@ SCHEMA = Section(
                     },
                     known.ADMIN,
                 ),
+                "role": _role,
+                "role_data_plane": _role_data_plane,
+                "config_provider": _config_provider,
             },
             known.DEPLOYMENT,
         ),

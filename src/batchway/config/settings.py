@@ -42,9 +42,12 @@ class AdminKey(Struct, frozen=True):
 
 
 class StoreSettings(Struct, frozen=True):
-    """Where routes live: `path` is a file, relative to the working directory."""
+    """Where routes live: `path` is a file, relative to the working directory.
 
-    kind: Literal["sqlite"] = "sqlite"
+    A `yaml` one, which may be JSON by its name, is written by people and only read here.
+    """
+
+    kind: Literal["sqlite", "yaml"] = "sqlite"
     path: str = "data/batchway.db"
 
 

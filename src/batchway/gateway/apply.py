@@ -77,6 +77,8 @@ _KINDS: dict[str, tuple[Put, Remove]] = {
     ),
 }
 _ORDER = list(_KINDS)
+KINDS = len(_ORDER)
+"""How many kinds there are; no rank is above that."""
 
 
 def rank(key: str) -> int:

@@ -78,7 +78,8 @@ class RemoteKeys:
             self._fetched, self._failed = self._clock(), None
         except (BatchwayError, ValueError, RecursionError) as error:
             self._failed = self._clock()
-            log.warning("keys not fetched", uri=self.uri, reason=str(error), kept=len(self._keys))
+            where = self.uri.partition("?")[0]  # what comes behind may be a secret
+            log.warning("keys not fetched", uri=where, reason=str(error), kept=len(self._keys))
         finally:
             self._task = None
 

@@ -128,7 +128,7 @@ class JwtAuth(AuthPlugin):
         if credential is None:
             return self._invalid("Invalid user key in JWT token", "unknown user key")
         if not await self._is_signed(context, text, token, credential):
-            return self._invalid("failed to verify jwt", "bad signature")
+            return self._invalid("failed to verify jwt", "the signature was not verified")
         problem = self._time_problem(token.claims, credential.config.lifetime_grace_period)
         if problem is not None:
             return self._invalid("failed to verify jwt", problem)

@@ -165,15 +165,20 @@ _OF_THE_BODY = ("content-length", "content-encoding", "last-modified", "etag")
 async def _whole(body: bytes | BodyStream) -> bytes:
     """The body, read to its end and closed. Raises ReplyTooLarge."""
     if isinstance(body, bytes):
+        _check_size(len(body))
         return body
     pieces, size = [], 0
     try:
         async for piece in body:
             size += len(piece)
-            if size > MAX_FILTERED_BYTES:
-                message = f"the answer is larger than the {MAX_FILTERED_BYTES} bytes that can be filtered"
-                raise ReplyTooLarge(message)
+            _check_size(size)
             pieces.append(piece)
     finally:
         await body.aclose()
     return b"".join(pieces)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILTERED_BYTES:
+        message = f"the answer is larger than the {MAX_FILTERED_BYTES} bytes that can be filtered"
+        raise ReplyTooLarge(message)

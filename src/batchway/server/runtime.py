@@ -4,7 +4,6 @@ import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from socket import socket
 from typing import Protocol
 
@@ -15,7 +14,6 @@ from batchway import __version__
 from batchway.admin.access import Access
 from batchway.admin.app import AdminApp
 from batchway.config import Address, Settings
-from batchway.config.data_encryption import load_keyring
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
 from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust, access_log
 from batchway.gateway.access_log import AccessLog
@@ -28,8 +26,9 @@ from batchway.server.control import ControlApp
 from batchway.server.listener import AsgiApp, Listener, Place, bind, bind_if_possible, places
 from batchway.server.metrics import MetricsApp
 from batchway.server.protocol import Bounds
+from batchway.server.stores import OpenStore, keyring, open_store, reader
 from batchway.server.sync import Sync
-from batchway.store.sqlite import SqliteStore
+from batchway.store.yaml_file import YamlFileStore
 from batchway.upstream import Pools, Resolver, Terms, UpstreamHealth
 
 log = structlog.get_logger(__name__)
@@ -41,7 +40,7 @@ async def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
     A second signal cuts the draining short. Raises BatchwayError for what keeps it from starting.
     """
     registry = make_registry(settings)
-    store = await SqliteStore.open(Path(settings.store.path))
+    store = await open_store(settings, registry)
     try:
         counters = LocalCounters(settings.limits.counter_keys)
         runtime = Runtime(settings, registry, store, counters=counters)
@@ -146,7 +145,7 @@ class Runtime:
         self,
         settings: Settings,
         registry: Registry,
-        store: SqliteStore,
+        store: OpenStore,
         *,
         counters: Counters,
         bind: Callable[[Address], socket] = bind,
@@ -275,6 +274,8 @@ class Runtime:
         self._admin.access = access
         self._sync.keyring = access.keyring
         await self._use_access_log(fresh_log)
+        if isinstance(self._store, YamlFileStore):
+            await self._store.reread(reader(settings, registry).values)
         await self._sync.load()
         self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
@@ -406,5 +407,4 @@ def _trust(settings: Settings) -> Trust:
 
 
 def _access(settings: Settings, registry: Registry) -> Access:
-    keyring = load_keyring(settings.data_encryption, Path(settings.store.path))
-    return Access(settings.admin_keys, settings.allow_admin, registry, keyring)
+    return Access(settings.admin_keys, settings.allow_admin, registry, keyring(settings))

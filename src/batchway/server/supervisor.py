@@ -39,9 +39,10 @@ from batchway.server.messages import (
 )
 from batchway.server.reloads import Asker, Reloads
 from batchway.server.restarts import Restarts
-from batchway.server.runtime import say_ready, without_restart
+from batchway.server.runtime import make_registry, say_ready, without_restart
 from batchway.server.shared_counters import SharedCounters
 from batchway.server.signals import WELL, Signals, how_it_ended
+from batchway.server.stores import keep
 from batchway.server.worker import Job, work
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,7 @@ class Supervisor:
         self._signals = signals
         self._reload = reload
         self._adopt = adopt
+        self._kept = keep(settings, make_registry(settings))
         self._counters = SharedCounters(settings.limits.counter_keys)
         self._selector = DefaultSelector()
         self._selector.register(signals, EVENT_READ, self._on_signals)
@@ -125,6 +127,8 @@ class Supervisor:
         self._close_sockets()
         self._selector.close()
         self._counters.close()
+        if self._kept is not None:
+            self._kept.close()
 
     # --- the clock
 
@@ -200,7 +204,7 @@ class Supervisor:
         self._signals.forget()
         structlog.contextvars.bind_contextvars(worker=number)
         sockets = {address: bound for (_, address), bound in self._sockets.items()}
-        job = Job(self._settings, sockets, channel, self._counters, self._adopt)
+        job = Job(self._settings, sockets, channel, self._counters, self._adopt, self._kept)
         return uvloop.run(work(job))
 
     def _on_end(self, member: Member, how: str) -> None:

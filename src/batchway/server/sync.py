@@ -40,27 +40,46 @@ class Sync:
             listing = await self._store.list("")
             # What is named by others comes first, so that no route is ever without its own.
             entries = sorted(listing.entries, key=lambda entry: apply.rank(entry.key))
+            if listing.at_once and self._revision:
+                entries = self._catch_up(entries, listing.revision)
             for count, entry in enumerate(entries):
                 known = max(self._known.get(entry.key, 0), self._gone.get(entry.key, 0))
                 if known <= entry.mod_revision:
                     self._put(entry)
                 if count % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
-            for key in self._known.keys() - {entry.key for entry in entries}:
-                if self._known[key] <= listing.revision:
-                    self._remove(key)
+            self._remove_all_but({entry.key for entry in listing.entries}, listing.revision)
             self._advance(listing.revision)
         finally:
             self._loads -= 1
             if not self._loads:
                 self._gone.clear()
 
+    def _catch_up(self, entries: list[Entry], revision: int) -> list[Entry]:
+        """Apply what has changed in one go; the rest is returned."""
+        seen, self._revision = self._revision, max(self._revision, revision)
+        changed = [entry for entry in entries if entry.mod_revision > seen]
+        for entry in changed:
+            self._put(entry)
+        if seen < revision:
+            self._remove_all_but({entry.key for entry in entries}, revision)
+        return [entry for entry in entries if entry.mod_revision <= seen]
+
+    def _remove_all_but(self, keys: set[str], revision: int) -> None:
+        for key in self._known.keys() - keys:
+            if self._known[key] <= revision:
+                self._remove(key)
+
     async def follow(self) -> None:
         """Apply writes as they come, until cancelled or the store is closed."""
         while True:
             try:
+                together: list[Event] = []
                 async for event in self._store.watch(self._revision):
-                    self._apply(event)
+                    together.append(event)
+                    if not event.more:
+                        self._apply_all(together)
+                        together.clear()
                 return
             except Compacted:
                 log.info("behind the store: reading all of it again")
@@ -97,16 +116,24 @@ class Sync:
                 waiter.set_result(None)
         self._waiting = still
 
-    def _apply(self, event: Event) -> None:
-        if event.revision <= self._revision:  # a load has seen to it already
+    def _apply_all(self, events: list[Event]) -> None:
+        """Events of one revision. No request gets a turn between them."""
+        revision = events[-1].revision
+        if revision <= self._revision:  # a load has seen to it already
             return
+        if len(events) > 1:
+            events = sorted(events, key=_turn)
+        for event in events:
+            self._apply(event)
+        self._advance(revision)
+
+    def _apply(self, event: Event) -> None:
         if event.entry is not None:
             self._put(event.entry)
         else:
             self._remove(event.key)
             if self._loads:
                 self._gone[event.key] = event.revision
-        self._advance(event.revision)
 
     def _put(self, entry: Entry) -> None:
         self._known[entry.key] = entry.mod_revision
@@ -123,3 +150,9 @@ class Sync:
     def _remove(self, key: str) -> None:
         self._known.pop(key, None)
         apply.remove(self._gateway, key)
+
+
+def _turn(event: Event) -> int:
+    """What is named by others is put before what names it, and goes after it."""
+    rank = apply.rank(event.key)
+    return rank if event.entry is not None else 2 * apply.KINDS - rank

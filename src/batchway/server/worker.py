@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from socket import socket
 from typing import Any
 
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from batchway.config import Address, Settings
 from batchway.errors import BatchwayError, ConfigError
+from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.server.channel import Channel
 from batchway.server.line import Line
@@ -28,7 +28,8 @@ from batchway.server.messages import (
     Written,
 )
 from batchway.server.runtime import Runtime, make_registry
-from batchway.store.sqlite import SqliteStore
+from batchway.server.stores import OpenStore, open_store
+from batchway.store.kept import Kept
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,8 @@ class Job(Struct, frozen=True, eq=False):
     counters: Counters
     adopt: Callable[[Settings], None]
     """Called with the settings of a reload, for what is not the runtime's."""
+    kept: Kept | None = None
+    """What all workers share of a file of resources."""
 
 
 async def work(job: Job) -> int:
@@ -66,21 +69,23 @@ class _Worker:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         self._line.open()
         try:
-            store = await SqliteStore.open(Path(self._job.settings.store.path))
+            settings = self._job.settings
+            registry = make_registry(settings)
+            store = await open_store(settings, registry, self._job.kept)
         except BatchwayError as error:
             return self._failed(error)
         try:
-            return await self._serve(store)
+            return await self._serve(store, registry)
         finally:
             self._line.close()
             await store.close()
 
-    async def _serve(self, store: SqliteStore) -> int:
+    async def _serve(self, store: OpenStore, registry: Registry) -> int:
         settings = self._job.settings
         try:
             self._runtime = Runtime(
                 settings,
-                make_registry(settings),
+                registry,
                 store,
                 bind=self._take_socket,
                 peers=self._line,

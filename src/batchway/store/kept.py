@@ -1,4 +1,4 @@
-"""What was taken last, in memory that forked processes share: for one that begins when there is nothing new."""
+"""What was taken last, in memory that forked processes share: for those that begin later."""
 
 import fcntl
 import os

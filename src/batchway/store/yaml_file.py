@@ -7,7 +7,8 @@ import asyncio
 import hashlib
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,7 @@ POLL_S = 1.0
 """How often the file is looked at where nothing tells of a change, as on a network's file system."""
 SETTLE_S = 0.1
 """A file that has not changed for so long is written."""
+_MAX_SETTLING = 50
 _MAX_TOLD = 100
 _ENDED = b"#END"
 
@@ -41,8 +43,15 @@ class FaultyFile(ConfigError):
     """The file cannot be used. `faults` are lines that say why, each with its place."""
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
-        super().__init__(faults[0] if len(faults) == 1 else f"{path}: {len(faults)} faults")
+        self.path = path
         self.faults = tuple(faults)
+        super().__init__(faults[0] if len(faults) == 1 else f"{path}: {self.count}")
+
+    @property
+    def count(self) -> str:
+        """How many there are, in words."""
+        number = len(self.faults)
+        return f"{number} fault{'s' * (number != 1)}"
 
 
 class Changes(Struct, frozen=True):
@@ -119,19 +128,11 @@ class YamlFileStore:
         keys = sorted(key for key in self._entries if key.startswith(prefix))
         return Listing(tuple(self._entries[key] for key in keys), self._revision, at_once=True)
 
-    async def put(
-        self,
-        key: str,
-        value: bytes,
-        *,
-        expected_revision: int | None = None,
-        create_only: bool = False,
-        ttl_s: float | None = None,
-    ) -> Entry:
+    async def put(self, key: str, value: bytes, **_conditions: object) -> Entry:
         """Raises ReadOnly."""
         raise self._refusal()
 
-    async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
+    async def delete(self, key: str, **_conditions: object) -> int | None:
         """Raises ReadOnly."""
         raise self._refusal()
 
@@ -188,12 +189,15 @@ class YamlFileStore:
 
     async def _begin(self) -> None:
         self._mark = await self._settled()
-        await self._take(await asyncio.to_thread(self._read))
+        content = await asyncio.to_thread(_read, self._path)
+        self._seen = _digest(content)
+        await self._take(content)
 
     async def _follow_file(self) -> None:
-        async for _ in _news(self._path):
-            async with self._reading:
-                await self._look()
+        async with aclosing(_news(self._path)) as news:
+            async for _ in news:
+                async with self._reading:
+                    await self._look()
 
     async def _look(self) -> None:
         """Take the file as it is now, if it has changed and can be used."""
@@ -201,7 +205,7 @@ class YamlFileStore:
             if await asyncio.to_thread(_mark, self._path) == self._mark:
                 return
             self._mark = await self._settled()
-            content = await asyncio.to_thread(self._read)
+            content = await asyncio.to_thread(_read, self._path)
             if _digest(content) == self._seen:
                 return
             self._seen = _digest(content)
@@ -211,23 +215,14 @@ class YamlFileStore:
             self._tell(error)
 
     async def _settled(self) -> _Mark | None:
-        """The file's mark, once that does not change any more."""
+        """The file's mark, once that does not change any more, or will not stop to."""
         mark = await asyncio.to_thread(_mark, self._path)
-        while True:
+        for _ in range(_MAX_SETTLING):
             await asyncio.sleep(SETTLE_S)
             before, mark = mark, await asyncio.to_thread(_mark, self._path)
             if before == mark:
-                return mark
-
-    def _read(self) -> bytes:
-        try:
-            with self._path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise FaultyFile(self._path, [f"{self._path}: cannot be read: {error.strerror}"]) from None
-        if len(content) > MAX_BYTES:
-            raise FaultyFile(self._path, [f"{self._path}: larger than {MAX_BYTES >> 20} MiB"])
-        return content
+                break
+        return mark
 
     def _check_end(self, content: bytes) -> None:
         """Who has once ended the file with #END always does: without it, it is not whole."""
@@ -280,6 +275,24 @@ class YamlFileStore:
         log.error("resources not taken: the ones before stay", file=str(self._path))
 
 
+def read_once(path: Path, parse: Parse) -> bytes:
+    """The content of the file, which can be used. Raises FaultyFile."""
+    content = _read(path)
+    parse(content)
+    return content
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FaultyFile(path, [f"{path}: cannot be read: {error.strerror}"]) from None
+    if len(content) > MAX_BYTES:
+        raise FaultyFile(path, [f"{path}: larger than {MAX_BYTES >> 20} MiB"])
+    return content
+
+
 def tell_faults(error: FaultyFile) -> None:
     """Log all that is wrong, a line each."""
     for fault in error.faults[:_MAX_TOLD]:
@@ -307,24 +320,25 @@ def _mark(path: Path) -> _Mark | None:
 # --- that something may have changed
 
 
-async def _news(path: Path) -> AsyncIterator[None]:
+async def _news(path: Path) -> AsyncGenerator[None, None]:
     """Something, now and then: at once when the file, or a link on the way to it, is changed."""
     while True:
         directories = await asyncio.to_thread(_directories, path)
         try:
-            async for _ in awatch(
+            watching = awatch(
                 *directories,
                 watch_filter=None,
-                debounce=50,
-                step=10,
+                debounce=400,
                 rust_timeout=int(POLL_S * 1000),
                 yield_on_timeout=True,
                 recursive=False,
-            ):
-                yield
-                if await asyncio.to_thread(_directories, path) != directories:
-                    break
-        except (OSError, FileNotFoundError):  # no inotify left, or a directory that has gone
+            )
+            async with aclosing(watching):
+                async for _ in watching:
+                    yield
+                    if await asyncio.to_thread(_directories, path) != directories:
+                        break
+        except OSError:  # no more files can be watched, or a directory has gone
             await asyncio.sleep(POLL_S)
             yield
 
@@ -340,5 +354,3 @@ def _directories(path: Path) -> list[Path]:
             break
     found.append(Path(os.path.realpath(path)).parent)
     return [one for one in dict.fromkeys(found) if one.is_dir()]
-
-

@@ -1,0 +1,1 @@
+"""APISIX's own test cases, retold as tables, and what replays them against a running gateway."""
