@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 from msgspec import Raw
+from structlog.testing import capture_logs
 
 from batchway.rpc import BadAnswer, HttpError, InternalError, MethodNotFound, RpcError
 from batchway.rpc.client.answers import Said, key_of, settle

@@ -74,12 +74,10 @@ class FakeStore:
     async def get(self, key: str) -> Entry | None:
         raise AssertionError
 
-    async def put(
-        self, key: str, value: bytes, *, expected_revision: int | None = None, create_only: bool = False
-    ) -> Entry:
+    async def put(self, key: str, value: bytes, **_: Any) -> Entry:
         raise AssertionError
 
-    async def delete(self, key: str, *, expected_revision: int | None = None) -> int | None:
+    async def delete(self, key: str, **_: Any) -> int | None:
         raise AssertionError
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from batchway.errors import ConfigError
 from batchway.store.yaml_file import FaultyFile
 
 _END = re.compile(r"^#END[ \t]*\r?$", re.MULTILINE)
-_PLUGIN = re.compile(r"config of plugin ([\w.-]+)")
+_PLUGIN = re.compile(r"config of plugin ([\w.-]+)|unknown plugin \[([^\]]+)\]")
 _PROPERTY = re.compile(r'property "([^"]+)"')
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -147,7 +147,7 @@ def _towards(fault: Fault) -> Keys:
     """The keys of the property that the fault is about, as far as its text says."""
     keys: list[str | int] = list(fault.keys)
     if plugin := _PLUGIN.search(fault.text):
-        keys += ["plugins", plugin[1]]
+        keys += ["plugins", plugin[1] or plugin[2]]
     is_resource = fault.keys and isinstance(fault.keys[-1], int)
     if is_resource and (found := _PROPERTY.search(fault.text)):
         keys += [int(index) if index else name for index, name in _STEP.findall(found[1])]

@@ -228,4 +228,4 @@ def _dangling(resource: Resource, present: set[str]) -> Iterator[Fault]:
         id_ = resource.document.get(name)
         if isinstance(id_, str | int) and f"/{target}/{id_}" not in present:
             text = f'property "{name}": there is no {KINDS[target].singular} "{id_}"'
-            yield Fault((*resource.keys, name), text)
+            yield Fault(resource.keys, text)
