@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import StartGateway
+from .conftest import StartGateway, StartScripted
 from .gateway import BATCH, Document, Gateway, nodes
 from .nginx import Nginx
+from .scripted import each, echo
 from .wire import fetch
 
 METRICS = "/apisix/prometheus/metrics"
@@ -160,3 +161,20 @@ def test_nothing_is_lost_at_the_end(start_gateway: StartGateway) -> None:
         fetch(gateway.data, "GET", f"/{number}")
     assert gateway.stop() == 0
     assert len((gateway.directory / "logs" / "access.log").read_text().splitlines()) == 50
+
+
+def test_traces_and_request_ids_are_passed_on(
+    start_gateway: StartGateway, scripted: StartScripted
+) -> None:
+    gateway, upstream = start_gateway(), scripted(each(echo))
+    plugins: Document = {"request-id": {}}
+    gateway.put("routes", "1", {"uri": "/*", "plugins": plugins, "upstream": {"nodes": nodes(upstream)}})
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    own = {"path": "/own", "headers": {"X-Request-Id": "item-1"}}
+    headers = {"traceparent": trace, "X-Request-Id": "batch-1"}
+    answer = gateway.batch(["/a", own], headers=headers)
+    seen = [reply["body"].lower() for reply in answer.json()]
+    assert all(f"traceparent: {trace}" in one for one in seen)
+    assert ["x-request-id: batch-1" in one for one in seen] == [True, False]
+    assert ["x-request-id: item-1" in one for one in seen] == [False, True]
+    assert [reply["headers"]["X-Request-Id"] for reply in answer.json()] == ["batch-1", "item-1"]

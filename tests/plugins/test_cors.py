@@ -121,7 +121,7 @@ def test_patterns_alone_decide(
     patterns: list[str],
     origin: str | None,
     is_allowed: bool,
-    more: dict[str, str],  # noqa: FBT001 - parameters
+    more: dict[str, str],
 ) -> None:
     found = told(answered({"allow_origins_by_regex": patterns, **more}, origin))
     assert found == ({**FOR_ALL, "origin": origin, "vary": "Origin"} if is_allowed else {"vary": "Origin"})
@@ -153,7 +153,7 @@ def test_lists_in_the_metadata(names: list[str], origin: str, allowed: str | Non
         ({"timing_allow_origins": "**"}, SUB, SUB),
         ({"timing_allow_origins_by_regex": ["sub"]}, SUB, SUB),
         ({"timing_allow_origins_by_regex": ["sub"]}, "http://other.com", None),
-        ({"timing_allow_origins": "http://a.com", "timing_allow_origins_by_regex": ["sub"]}, "http://a.com", "http://a.com"),
+        ({"timing_allow_origins": SUB, "timing_allow_origins_by_regex": ["a"]}, SUB, SUB),
         ({"allow_origins": "http://a.com", "timing_allow_origins": SUB}, SUB, SUB),
     ],
 )  # fmt: skip

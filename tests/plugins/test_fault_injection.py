@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def test_delay_comes_before_the_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("batchway.plugins.fault_injection.asyncio.sleep", sleep)
+    monkeypatch.setattr("batchway.plugins.fault_injection.asyncio", SimpleNamespace(sleep=sleep))
     only_one = [[["arg_a", "==", "1"]]]
     config = {"delay": {"duration": 0.5, "vars": only_one}, "abort": {"http_status": 500}}
     assert answers(config, query="a=1")[0].status == 500

@@ -47,7 +47,7 @@ def status(config: dict[str, Any], client: str, **more: Any) -> int:
         ("junk", False),
     ],
 )
-def test_lists(client: str, is_listed: bool) -> None:  # noqa: FBT001 - a parameter
+def test_lists(client: str, is_listed: bool) -> None:
     assert status({"whitelist": MIXED}, client) == (200 if is_listed else 403)
     assert status({"blacklist": MIXED}, client) == (403 if is_listed else 200)
 

@@ -13,7 +13,6 @@ from tests.plugins.gateways import document, get, header, new_batch, put, runnin
 from tests.plugins.upstreams import answering, is_framed, put_route, sent, target
 from tests.upstream.servers import Server
 
-
 UNSAFE: dict[str, Any] = {"use_real_request_uri_unsafe": True}
 
 

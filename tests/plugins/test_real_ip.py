@@ -115,12 +115,13 @@ def test_chain_of_proxies(config: dict[str, Any], chain: list[str], found: str) 
 def test_later_plugins_and_the_upstream_see_the_new_address() -> None:
     async def main() -> None:
         async with Server() as server, running() as gateway:
-            plugins = {
-                "real-ip": {"source": "http_xff"},
-                "ip-restriction": {"blacklist": ["9.9.9.9"]},
-                "limit-count": {"count": 1, "time_window": 60},
-            }
-            put_route(gateway, server, **{name.replace("-", "_"): one for name, one in plugins.items()})
+            put_route(
+                gateway,
+                server,
+                real_ip={"source": "http_xff"},
+                ip_restriction={"blacklist": ["9.9.9.9"]},
+                limit_count={"count": 1, "time_window": 60},
+            )
             told = ["9.9.9.9", "1.1.1.1", "1.1.1.1", "2.2.2.2"]
             statuses = [(await get(gateway, headers=[("xff", one)])).status for one in told]
             assert statuses == [403, 200, 503, 200]

@@ -106,7 +106,7 @@ def test_scheme_is_told_by_a_trusted_proxy(
     scheme: str,
     told: str | None,
     trusted: bool,
-    is_redirected: bool,  # noqa: FBT001 - parameters
+    is_redirected: bool,
 ) -> None:
     async def main() -> None:
         async with Server() as server, running() as gateway:

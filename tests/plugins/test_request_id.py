@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import string
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,6 @@ import msgspec
 import pytest
 
 from batchway.errors import InvalidResource
-from batchway.plugins import request_id
 from tests.plugins.gateways import get, header, put, running, to
 from tests.plugins.upstreams import answering, headers_of, put_route, sent
 from tests.upstream.servers import Server
@@ -59,7 +59,7 @@ def test_ksuid_sorts_by_the_second_it_was_made_in(monkeypatch: pytest.MonkeyPatc
     digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
     times = [1_400_000_000, 1_400_000_001, 1_500_000_000, 1_800_000_000, 1_400_000_000 + (1 << 32) - 1]
     clock = iter(times)
-    monkeypatch.setattr(request_id.time, "time", lambda: next(clock))
+    monkeypatch.setattr("batchway.plugins.request_id.time", SimpleNamespace(time=lambda: next(clock)))
     made = ids({"algorithm": "ksuid"}, len(times))
     assert made == sorted(made)
     for one, second in zip(made, times, strict=True):
@@ -138,7 +138,7 @@ def test_global_rule_and_route_under_two_names() -> None:
 def test_ids_in_a_batch(where: str, came: str | None) -> None:
     async def main() -> None:
         async with Server() as server, running() as gateway:
-            plugins = {"request-id": {}}
+            plugins: dict[str, Any] = {"request-id": {}}
             if where == "global_rules":
                 put(gateway, "/global_rules/1", {"plugins": plugins})
                 plugins = {}

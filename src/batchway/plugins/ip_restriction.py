@@ -24,8 +24,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         if (self.whitelist is None) == (self.blacklist is None):
             message = 'exactly one of "whitelist" and "blacklist" is expected'
             raise ValueError(message)
-        networks(list(self.whitelist or ()), "whitelist")
-        networks(list(self.blacklist or ()), "blacklist")
+        networks(self.whitelist or self.blacklist, "whitelist" if self.whitelist else "blacklist")
 
 
 class IpRestriction(Plugin):
@@ -37,7 +36,7 @@ class IpRestriction(Plugin):
 
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         super().__init__(config, gateway, owner)
-        self._is_listed = within(networks(list(config.whitelist or config.blacklist), "list"))
+        self._is_listed = within(networks(config.whitelist or config.blacklist, "list"))
 
     async def access(self, context: Context) -> Response | None:
         """A refusal, unless the address is in the whitelist, or not in the blacklist."""

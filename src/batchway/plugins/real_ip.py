@@ -28,7 +28,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """In `X-Forwarded-For`, pass over addresses that are themselves trusted."""
 
     def __post_init__(self) -> None:
-        networks(list(self.trusted_addresses or ()), "trusted_addresses")
+        if self.trusted_addresses is not None:
+            networks(self.trusted_addresses, "trusted_addresses")
 
 
 class RealIp(Plugin):
@@ -41,7 +42,7 @@ class RealIp(Plugin):
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         super().__init__(config, gateway, owner)
         trusted = config.trusted_addresses
-        self._is_trusted = None if trusted is None else within(networks(list(trusted), "list"))
+        self._is_trusted = None if trusted is None else within(networks(trusted, "list"))
 
     async def rewrite(self, context: Context) -> Response | None:
         """Set the client's address, if there is one to set.
