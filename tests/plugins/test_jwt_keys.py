@@ -148,6 +148,19 @@ def test_set_of_several_kinds() -> None:
     run(test, **RESOURCES)
 
 
+def test_key_that_signs_nothing_is_passed_over() -> None:
+    async def test(gateway: Gateway) -> None:
+        exchange = x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()
+        key = private_key("EdDSA")
+        jwks = key_set({"kty": "OKP", "crv": "X25519", "x": encoded(exchange)}, jwk(key))
+        put_jack(gateway, algorithm="EdDSA", jwks=jwks)
+        assert await whose(gateway, headers=bearer(token(key, algorithm="EdDSA"))) == (200, "jack")
+        stranger = private_key("EdDSA", 1)
+        assert await whose(gateway, headers=bearer(token(stranger, algorithm="EdDSA"))) == FAILED
+
+    run(test, **RESOURCES)
+
+
 @pytest.mark.parametrize("more", [{"use": "enc"}, {"alg": "RS512"}])
 def test_key_for_something_else_is_not_used(more: dict[str, str]) -> None:
     async def test(gateway: Gateway) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchway.errors import InvalidResource
 from tests.plugins.gateways import document, get, header, put, running, to
@@ -105,6 +107,36 @@ def test_anonymous_consumer() -> None:
             put(gateway, "/consumers/anyone", {"username": "anyone"})
             assert (await get(gateway)).status == 200
             assert b"x-consumer-username: anyone" in lines(server)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_key_of_nobody_is_hidden_too(*, hidden: bool) -> None:
+    async def main() -> None:
+        config = {"hide_credentials": hidden, "anonymous_consumer": "anyone"}
+        async with (
+            Server() as server,
+            running(
+                routes={"1": route(server, **config)}, consumers={"anyone": {"username": "anyone"}}
+            ) as gateway,
+        ):
+            assert (await get(gateway, headers=[("apikey", "sesame")])).status == 200
+            assert (b"apikey: sesame" in lines(server)) is not hidden
+            assert (await get(gateway, query="a=b&apikey=sesame")).status == 200
+            assert (b"sesame" in server.requests[-1].line) is not hidden
+            assert (await get(gateway)).status == 200
+
+    asyncio.run(main())
+
+
+@given(st.text(st.characters(min_codepoint=1, max_codepoint=255, exclude_characters="\r\n"), max_size=80))
+def test_whatever_is_sent_is_refused(value: str) -> None:
+    async def main() -> None:
+        guarded = {"uri": "/*", "plugins": {"key-auth": {}}}
+        async with running(routes={"1": guarded}, consumers={"jack": JACK}) as gateway:
+            assert (await get(gateway, headers=[("apikey", value)])).status == 401
+            assert (await get(gateway, query=f"apikey={value}")).status == 401
 
     asyncio.run(main())
 

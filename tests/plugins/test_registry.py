@@ -229,3 +229,24 @@ def test_secret_attribute_is_not_shown() -> None:
     message = refusal(Registry, ["test-keeper"], {"test-keeper": {"key": 271828}})
     assert "plugin_attr.test-keeper" in message
     assert "271828" not in message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"key": "$secret://vault/1/jack/key"},
+        {"key": "$ENV://JACK_KEY"},
+        {"key": "k", "more": [{"in": "$env://JACK_KEY"}]},
+    ],
+)
+@with_keeper
+def test_reference_to_a_secret_is_refused_and_not_taken_for_it(config: dict[str, object]) -> None:
+    for consumer in (False, True):
+        with pytest.raises(InvalidResource, match=r"\$(secret|env):// are not supported") as caught:
+            keeping().check_plugin("test-keeper", config, consumer=consumer)
+        assert "JACK_KEY" not in caught.value.message
+
+
+@with_keeper
+def test_dollar_alone_is_no_reference() -> None:
+    assert keeping().check_plugin("test-keeper", {"key": "$env: or $secret"}) == Secret("$env: or $secret")

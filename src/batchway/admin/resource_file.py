@@ -1,7 +1,9 @@
 """apisix.yaml, or apisix.json: the resources in it, or all that is wrong with it, with its lines."""
 
+import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -34,12 +36,39 @@ class Reader(Struct, frozen=True):
     keyring: Keyring
 
     def values(self, content: bytes) -> dict[str, bytes]:
-        """The resources as a store has them: JSON by key. Raises FaultyFile."""
-        found = read(content, self.path, self.environ)
-        faults = found.faults or list(whole.check(found.resources, self.plugins, self.keyring))
-        if faults:
-            raise found.refusal(faults)
-        return {key: msgspec.json.encode(one.document) for key, one in found.resources.items()}
+        """The resources as a store has them: JSON by key. Raises FaultyFile.
+
+        In a thread of its own, it holds up the others by some milliseconds at most.
+        """
+        with _no_collections():
+            found = read(content, self.path, self.environ)
+            faults = [*found.faults, *whole.check(found.resources, self.plugins, self.keyring)]
+            if faults:
+                raise found.refusal(faults)
+            found.marked.forget()
+            return dict(_encoded(found.resources))
+
+
+def _encoded(resources: dict[str, Resource]) -> Iterator[tuple[str, bytes]]:
+    """Each as JSON; `resources` is empty in the end, as to free all of it at once takes too long."""
+    for key in list(resources):
+        yield key, msgspec.json.encode(resources.pop(key).document)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """A collection would walk the millions of nodes that a large file has, while all other threads wait.
+
+    Nothing in there is a cycle.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Found(Struct, frozen=True, eq=False):
@@ -66,8 +95,16 @@ class Found(Struct, frozen=True, eq=False):
         return f"{self.path}{at}: {where}{text}"
 
 
-def read(content: bytes, path: Path, environ: Mapping[str, str]) -> Found:
-    """The resources in the file's content. Raises FaultyFile for what is no document at all."""
+def read(
+    content: bytes,
+    path: Path,
+    environ: Mapping[str, str],
+    convert: Callable[[object], object] = lambda tree: tree,
+) -> Found:
+    """The resources in the file's content. Raises FaultyFile for what is no document at all.
+
+    `convert` makes the document of what the file has.
+    """
     try:
         tree = (_parse_json if path.suffix == ".json" else _parse_yaml)(content, path, environ)
     except ConfigError as error:
@@ -79,13 +116,10 @@ def read(content: bytes, path: Path, environ: Mapping[str, str]) -> Found:
     if tree.value is None:
         text = f"{path}: nothing in it: write `routes: []` if there are to be no resources"
         raise FaultyFile(path, [text])
-    found: Whole = whole.read(tree.value)
-    return Found(path, found.resources, found.faults, tree)
-
-
-def is_finished(content: bytes) -> bool:
-    """Whether the file says where it ends: what stands behind that counts for nothing."""
-    return _END.search(content.decode("utf-8", "replace")) is not None
+    converted = convert(tree.value)
+    found: Whole = whole.read(converted)
+    lines = tree if converted is tree.value else Marked(converted)  # what stands elsewhere has no line
+    return Found(path, found.resources, found.faults, lines)
 
 
 def _parse_yaml(content: bytes, path: Path, environ: Mapping[str, str]) -> Marked:

@@ -49,6 +49,11 @@ def unseal_what_can_be(document: Document, kind: Kind, plugins: Plugins, keyring
     return _changed(document, kind, plugins, open_)
 
 
+def replaced(document: Document, kind: Kind, plugins: Plugins, change: Change) -> Document:
+    """`document` with each of its secrets as `change` has it."""
+    return _changed(document, kind, plugins, change)
+
+
 def read(key: str, value: bytes, plugins: Plugins, keyring: Keyring) -> object:
     """What stands at a key of the store, parsed and plain.
 

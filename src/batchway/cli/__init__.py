@@ -23,7 +23,7 @@ BROKEN_PIPE = 141
 
 
 class Entry(Struct, frozen=True):
-    """Where a command is defined, under its own name, and its line in the help."""
+    """Where a command is defined, as what the module is named after, and its line in the help."""
 
     module: str
     summary: str
@@ -31,6 +31,9 @@ class Entry(Struct, frozen=True):
 
 COMMANDS = {
     "check": Entry("batchway.cli.check", "Validate the config file and the stored resources."),
+    "export": Entry("batchway.cli.export", "Write all resources as one file, an apisix.yaml."),
+    "import": Entry("batchway.cli.import_", "Take the resources of a file over into a store or gateway."),
+    "plugins": Entry("batchway.cli.plugins", "List the plugins that are installed."),
     "rpc": Entry("batchway.cli.rpc", "Run, call and begin JSON-RPC services."),
     "send": Entry("batchway.cli.send", "Post a batch file and show what became of its items."),
     "serve": Entry("batchway.cli.serve", "Run the gateway and its Admin API."),
@@ -51,7 +54,8 @@ class Commands(click.Group):
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = getattr(import_module(entry.module), cmd_name)
+        name = entry.module.rpartition(".")[2]  # `import_`: no function can be named `import`
+        command: click.Command = getattr(import_module(entry.module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,7 +13,9 @@ from batchway.config.data_encryption import Keyring, read_keyring
 from batchway.errors import ConfigError
 from batchway.plugins import Registry, all_plugins
 from batchway.server.runtime import make_registry
+from batchway.server.stores import is_declarative, reader
 from batchway.store.sqlite import snapshot
+from batchway.store.yaml_file import FaultyFile, read_once
 
 
 @click.command()
@@ -36,9 +38,13 @@ def check(ctx: click.Context, path: Path) -> None:
     Exit codes:
       0  all is well; warnings and notes do no harm
       1  a stored resource has a problem, or the store cannot be read
-      2  the config file is wrong
+      2  the config file is wrong, or the file of resources that it names
     """
     settings, registry = _settings(path, os.environ)
+    if is_declarative(settings):
+        if _check_file(settings, registry):
+            ctx.exit(2)
+        return
     store = Path(settings.store.path)
     problems = _check_store(store, registry, read_keyring(settings.data_encryption, store))
     if problems:
@@ -56,9 +62,23 @@ def _settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, Registr
         _say(f"note: {path}: no such file: the defaults hold")
     for warning in loaded.warnings:
         _say(f"warning: {warning}")
-    if not loaded.settings.admin_keys:
+    if not loaded.settings.admin_keys and not is_declarative(loaded.settings):
         _say(f"note: no admin key yet: `batchway serve` will write one to {path}")
     return loaded.settings, registry
+
+
+def _check_file(settings: Settings, registry: Registry) -> int:
+    """How many problems there are in the file of resources, once they have been printed."""
+    path = Path(settings.store.path)
+    try:
+        resources = reader(settings, registry).values(read_once(path))
+    except FaultyFile as error:
+        for fault in error.faults:
+            _say(fault)
+        _say(f"{_count(len(error.faults), 'problem')} ({path})")
+        return len(error.faults)
+    _say(f"no problems in {_count(len(resources), 'resource')} ({path})")
+    return 0
 
 
 def _check_store(path: Path, registry: Registry, keyring: Keyring) -> int:

@@ -123,11 +123,18 @@ _JOINTS: dict[str, Callable[[tuple[Expression, ...]], Expression]] = {
 
 # --- one condition
 
+_OF_BODIES = ("post_arg", "graphql_")
+"""APISIX's variables that need the request's body."""
+
 
 def _condition(condition: Sequence[Any], where: str) -> Expression:
     name, is_turned, operator, value, at = _taken_apart(condition, where)
     if not isinstance(name, str) or not name:
         raise error(f"{where}[0]", "the name of a variable", name)
+    if name.startswith(_OF_BODIES):
+        # It would never have a value, and a condition that is turned round would hold for everybody.
+        msg = f"{where}[0]: variables of the body are not supported by batchway, got {shown(name)}"
+        raise ValueError(msg)
     if operator in _PATTERNS:
         return _matching(name, compile_pattern(value, f"{where}[{at}]", **_PATTERNS[operator]), is_turned)
     test = OPERATORS[operator](value, f"{where}[{at}]")

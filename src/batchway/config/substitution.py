@@ -7,6 +7,7 @@ Typed = str | int | float | bool
 
 # The default ends at the first `}}`, as in APISIX: it cannot hold one.
 _VARIABLE = re.compile(r"\$\{\{\s*(\w+.*?)\s*\}\}", re.ASCII | re.DOTALL)
+_DOLLAR = "${{BATCHWAY_DOLLAR:=$}}"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,32}")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,8})?")
 
@@ -40,6 +41,14 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
         return found
 
     return _VARIABLE.sub(value, text)
+
+
+def literal(text: str) -> str:
+    """What `substitute` makes `text` of, whatever variables it seems to have.
+
+    There is no other way to write `${{`: the dollar is the default of a variable that nobody sets.
+    """
+    return _VARIABLE.sub(lambda found: _DOLLAR + found[0][1:], text)
 
 
 def typed(text: str) -> Typed:

@@ -75,7 +75,7 @@ class RemoteKeys:
         """Never raises but when it is cancelled: the keys that are there stay."""
         try:
             self._keys = from_set(msgspec.json.decode(await self._fetch(self.uri)))
-            self._fetched, self._failed = self._clock(), None
+            self._fetched = self._clock()
         except (BatchwayError, ValueError, RecursionError) as error:
             self._failed = self._clock()
             where = self.uri.partition("?")[0]  # what comes behind may be a secret

@@ -101,6 +101,10 @@ def _is_complete(plugin: type[Plugin]) -> bool:
     )
 
 
+class _Nothing(Struct):
+    """The config of a plugin that is switched off, where it says nothing that could be used."""
+
+
 class Registry:
     """The enabled plugins with their `plugin_attr`. Never changed once built."""
 
@@ -132,12 +136,18 @@ class Registry:
         if isinstance(config, dict) and "_meta" in config:
             meta = decode(config["_meta"], Meta, f'config of plugin {name}, "_meta"')
             config = {key: value for key, value in config.items() if key != "_meta"}
+        _refuse_references(name, config)
         kind = plugin.Config
         if consumer and plugin.ConsumerConfig is not None:
             kind = plugin.ConsumerConfig
-        decoded = decode(config, kind, f"config of plugin {name}", show_values=False)
-        if kind is plugin.Config:
-            plugin.check(decoded, self)
+        try:
+            decoded = decode(config, kind, f"config of plugin {name}", show_values=False)
+            if kind is plugin.Config:
+                plugin.check(decoded, self)
+        except InvalidResource:
+            if consumer or not meta.disable:
+                raise
+            return _Nothing(), meta  # as in APISIX: what is switched off need not be whole
         return decoded, meta
 
     def check_metadata(self, name: str, document: object) -> Struct:
@@ -159,10 +169,9 @@ class Registry:
     def build(self, name: str, config: object, gateway: Gateway, owner: str = "") -> Plugin | None:
         """A plugin for what `owner` names; None if its `_meta` switches it off. Raises InvalidResource."""
         decoded, meta = self._decode(name, config)
-        plugin = self._find(name)(decoded, gateway, owner)
         if meta.disable:
-            plugin.close()
             return None
+        plugin = self._find(name)(decoded, gateway, owner)
         return plugin if meta == NO_META else Conditional(plugin, meta)
 
     def build_all(
@@ -202,6 +211,25 @@ class Registry:
     def default_metadata(self, name: str) -> Struct:
         """What holds where no `plugin_metadata` is stored."""
         return msgspec.convert({}, self.plugins[name].Metadata)
+
+
+_REFERENCES = ("$secret://", "$env://")
+"""APISIX looks up what these name. Taken for the secret itself, they would be one that everybody knows."""
+
+
+def _refuse_references(name: str, config: object) -> None:
+    """Raises InvalidResource if the config refers to a secret that stands elsewhere."""
+    values = [config]
+    while values:
+        match values.pop():
+            case dict(inner):
+                values += inner.values()
+            case list(inner):
+                values += inner
+            case str(text) if text.lower().startswith(_REFERENCES):
+                kind = text.partition("://")[0].lower()
+                msg = f"config of plugin {name}: references such as {kind}:// are not supported by batchway"
+                raise InvalidResource(msg)
 
 
 def close_all(plugins: Mapping[str, Plugin | None]) -> None:

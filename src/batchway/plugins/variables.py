@@ -43,6 +43,13 @@ def header(request: Request, name: bytes) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+def _header_in_any_spelling(request: Request, name: bytes) -> str | None:
+    """The value of all headers that nginx has under that name: it takes `-` and `_` for one."""
+    name = name.replace(b"_", b"-")
+    values = [value for one, value in request.headers.pairs if one.replace(b"_", b"-") == name]
+    return b", ".join(values).decode("latin-1") if values else None
+
+
 def cookie(request: Request, name: str) -> str | None:
     """The value of a cookie, as it is spelled."""
     for line in request.headers.all(b"cookie"):
@@ -63,7 +70,7 @@ def request_variable(request: Request, name: str) -> str | None:
         case "arg":
             return argument(request.query, rest)
         case "http":
-            return header(request, rest.lower().replace("_", "-").encode("latin-1", "replace"))
+            return _header_in_any_spelling(request, rest.lower().encode("latin-1", "replace"))
         case "cookie":
             return cookie(request, rest)
     return None

@@ -42,7 +42,8 @@ def keep(settings: Settings, registry: Registry) -> Kept | None:
     if not is_declarative(settings):
         return None
     try:
-        content = read_once(Path(settings.store.path), reader(settings, registry).values)
+        content = read_once(Path(settings.store.path))
+        reader(settings, registry).values(content)
     except FaultyFile as error:
         raise _told(error) from None
     kept = Kept()

@@ -189,7 +189,7 @@ class YamlFileStore:
 
     async def _begin(self) -> None:
         self._mark = await self._settled()
-        content = await asyncio.to_thread(_read, self._path)
+        content = await asyncio.to_thread(read_once, self._path)
         self._seen = _digest(content)
         await self._take(content)
 
@@ -205,7 +205,7 @@ class YamlFileStore:
             if await asyncio.to_thread(_mark, self._path) == self._mark:
                 return
             self._mark = await self._settled()
-            content = await asyncio.to_thread(_read, self._path)
+            content = await asyncio.to_thread(read_once, self._path)
             if _digest(content) == self._seen:
                 return
             self._seen = _digest(content)
@@ -275,14 +275,8 @@ class YamlFileStore:
         log.error("resources not taken: the ones before stay", file=str(self._path))
 
 
-def read_once(path: Path, parse: Parse) -> bytes:
-    """The content of the file, which can be used. Raises FaultyFile."""
-    content = _read(path)
-    parse(content)
-    return content
-
-
-def _read(path: Path) -> bytes:
+def read_once(path: Path) -> bytes:
+    """The content of the file. Blocks. Raises FaultyFile."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -97,14 +97,17 @@ class Prober:
         """The status that the node answers with, 0 if it is no HTTP; None if it was not to be asked."""
         active, node = self._active, target.node
         tls: ssl.SSLContext | None = None
+        name: str | None = None
         if active.type == "https":
-            tls = self._reach.context(verify=active.https_verify_certificate)
+            verify = active.https_verify_certificate
+            tls = self._reach.context(verify=verify)
+            name = active.host or self._reach.server_name(node, verify=verify)
         reader, writer = await asyncio.open_connection(
             target.ip,
             active.port or node.port,
             limit=_MAX_LINE_BYTES,
             ssl=tls,
-            server_hostname=(active.host or self._reach.server_name(node)) if tls else None,
+            server_hostname=name,
         )
         try:
             if active.type == "tcp":
@@ -118,7 +121,8 @@ class Prober:
 
     def _request(self, target: Target) -> bytes:
         active, node = self._active, target.node
-        host = active.host or host_of(node, active.port or node.port, 443 if active.type == "https" else 80)
+        port, default_port = active.port or node.port, 443 if active.type == "https" else 80
+        host = active.host or self._reach.written_host or host_of(node, port, default_port)
         lines = [f"GET {active.http_path} HTTP/1.1", *active.req_headers]
         names = {line.partition(":")[0].strip().lower() for line in active.req_headers}
         lines += [f"{name}: {value}" for name, value in self._defaults(host) if name.lower() not in names]

@@ -2,6 +2,7 @@
 
 import ssl
 
+from batchway.errors import UpstreamRefused
 from batchway.upstream.pool import Address, Pool, Terms
 from batchway.upstream.pools import Pools
 from batchway.upstream.spec import Node, Upstream
@@ -19,6 +20,8 @@ class Reach:
         self._tls = upstream.scheme == "https"
         self._verify = upstream.tls.verify
         self._name = named(upstream)
+        self.written_host = upstream.upstream_host if self._name else None
+        """The Host header of all requests, if it is neither the client's nor the node's."""
         self._client = _client(upstream) if self._tls else None
         #: kept, so that they are not made anew for every pool
         self._contexts: dict[bool, ssl.SSLContext] = {}
@@ -33,9 +36,18 @@ class Reach:
             self._contexts[verify] = context
         return context
 
-    def server_name(self, node: Node) -> str:
-        """The name to ask for and to verify. It is the operator's, never the client's Host header."""
-        return self._name or node.host
+    def server_name(self, node: Node, *, verify: bool) -> str:
+        """The name to ask for and to verify. It is the operator's, never the client's Host header.
+
+        `""` for one that TLS has no way to ask for. Raises UpstreamRefused if it is to be verified, too.
+        """
+        name = self._name or node.host
+        if _can_be_asked_for(name):
+            return name
+        if verify:
+            message = "the upstream's host is no name that a certificate could have"
+            raise UpstreamRefused(message)
+        return ""
 
     def pool(self, target: Target, *, verify: bool) -> Pool:
         """The connections to `target`, verified if either the upstream or `verify` says so."""
@@ -49,8 +61,14 @@ class Reach:
         if not self._tls:
             return self._pools.get(Address(target.ip, node.port), self._terms, None)
         identity = "" if self._client is None else self._client.identity
-        address = Address(target.ip, node.port, self.server_name(node), verify, identity)
+        address = Address(target.ip, node.port, self.server_name(node, verify=verify), verify, identity)
         return self._pools.get(address, self._terms, self.context(verify=verify))
+
+
+def _can_be_asked_for(name: str) -> bool:
+    """Whether the name fits into SNI: asyncio waits for ever for a handshake that it could not begin."""
+    labels = name.removesuffix(".").split(".")
+    return ":" in name or (len(name) <= 253 and all(0 < len(label) < 64 for label in labels))
 
 
 def named(upstream: Upstream) -> str | None:

@@ -22,12 +22,15 @@ SICK = ("sick", "sick2")
 """They answer, but say to probes that they are not well."""
 BROKEN = ("b1", "b2", "b3", "b4", "b5")
 """They hang up instead of answering, which counts as a try."""
+SLOW = ("slow1", "slow2", "slow3")
+"""They do so after a while."""
 SILENT = "silent"
 """It takes requests and says nothing."""
-TLS, MUTUAL = "1983", "mutual"
-"""Behind TLS; the other one talks only to those whose certificate our CA has issued."""
+TLS, SICK_TLS, MUTUAL = "1983", "sicktls", "mutual"
+"""Behind TLS; the last one talks only to those whose certificate our CA has issued."""
 OWN_HEADERS = ("x-forwarded-", "content-length", "accept-encoding")
-_UNWELL = ("/status", "/healthz")
+PROBED = ("/status", "/healthz")
+"""What health checks ask for."""
 
 
 class Fleet:
@@ -45,15 +48,17 @@ class Fleet:
         # the same port at other addresses, for names that lead there
         for name in ("127.0.0.2", "127.0.0.3"):
             self.servers[name] = Scripted(each(partial(answer, name)), host=name, port=port)
-        self.servers |= {name: Scripted(hang_up) for name in BROKEN}
+        self.tried: list[str] = []
+        """The names of the servers that hung up on a request, in the order in which they were asked."""
+        for name in (*BROKEN, *SLOW):
+            self.servers[name] = Scripted(partial(self._hang_up, name))
         self.servers[SILENT] = Scripted(Peer.stall)
-        self.servers[TLS] = self._secure(TLS, asks=False)
-        self.servers[MUTUAL] = self._secure(MUTUAL, asks=True)
+        self.servers |= {name: self._secure(name) for name in (TLS, SICK_TLS, MUTUAL)}
 
-    def _secure(self, name: str, *, asks: bool) -> TlsUpstream:
+    def _secure(self, name: str) -> TlsUpstream:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        if asks:
+        if name == MUTUAL:
             self.authority.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
         behaviour: Behaviour = each(partial(answer, name))
@@ -66,6 +71,12 @@ class Fleet:
         for server in self.servers.values():
             server.stop()
         self.dns.__exit__()
+
+    def _hang_up(self, name: str, peer: Peer) -> None:
+        if urlsplit(peer.read().target).path not in PROBED:
+            self.tried.append(name)
+        if name in SLOW:
+            time.sleep(0.2)
 
     def port(self, name: str) -> int:
         """Of the server of that name; where there is none, nobody listens."""
@@ -82,11 +93,6 @@ class Fleet:
         }
 
 
-def hang_up(peer: Peer) -> None:
-    """Take a request and close the connection."""
-    peer.read()
-
-
 def answer(name: str, request: Received) -> bytes:
     """What the server of that name says."""
     parts = urlsplit(request.target)
@@ -95,7 +101,7 @@ def answer(name: str, request: Received) -> bytes:
         return ok(name.encode())
     if parts.path.startswith("/uri"):
         return ok(_told(parts.path, request))
-    if name in SICK and parts.path in _UNWELL:
+    if name in (*SICK, SICK_TLS) and parts.path in PROBED:
         return ok(b"unwell", status="500 Internal Server Error")
     return _ANSWERS.get(parts.path, _missing)(name, request, asked)
 
@@ -114,6 +120,11 @@ def _text(text: str, status: str = "200 OK") -> Callable[..., bytes]:
 def _sleep(_name: str, _request: Received, asked: dict[str, str]) -> bytes:
     time.sleep(float(asked["seconds"]))
     return ok(asked["seconds"].encode())
+
+
+def _who(name: str, *_: Any) -> bytes:
+    time.sleep(0.2)  # so that requests that are sent at once are under way at once
+    return ok(name.encode())
 
 
 def _ewma(name: str, *_: Any) -> bytes:
@@ -137,5 +148,5 @@ _ANSWERS: dict[str, Callable[..., bytes]] = {
     "/server_error": _text("broken\n", "500 Internal Server Error"),
     "/mysleep": _sleep,
     "/ewma": _ewma,
-    "/line": lambda _, request, __: ok(request.target.encode()),
+    "/who": _who,
 }

@@ -15,6 +15,7 @@ import yaml
 from batchway.admin.kinds import KINDS
 
 from ..gateway import TRACEBACK, Document, Gateway
+from ..tls import TlsUpstream
 from ..wire import Answer, fetch
 from .fleet import Fleet
 
@@ -61,8 +62,11 @@ class Stage:
     def play(self, settings: Document, steps: list[Document]) -> None:
         """Take these steps with an empty gateway that has these settings."""
         gateway = self._ready(settings)
+        for server in self.fleet.servers.values():
+            server.requests.clear()
+        remembered: dict[str, list[str]] = {}
         for step in steps:
-            Step(filled(step, self.fleet), gateway, self.fleet).take()
+            Step(filled(step, self.fleet), gateway, self.fleet, remembered).take()
 
     def _ready(self, settings: Document) -> Gateway:
         if self._gateway is None or settings != self._settings:
@@ -107,8 +111,12 @@ def filled(part: Any, fleet: Fleet) -> Any:
 class Step:
     """One step of a case."""
 
-    def __init__(self, step: Document, gateway: Gateway, fleet: Fleet) -> None:
+    def __init__(
+        self, step: Document, gateway: Gateway, fleet: Fleet, remembered: dict[str, list[str]]
+    ) -> None:
+        """`remembered`: the bodies that earlier steps of the case have had, by the names they gave them."""
         self._step = step
+        self._remembered = remembered
         self._gateway = gateway
         self._fleet = fleet
         self._where = str(step)[:500]
@@ -118,6 +126,11 @@ class Step:
         step = self._step
         if "dns" in step:
             self._fleet.dns.names |= step["dns"]
+        elif "dns_asked" in step:
+            asked = {name: self._fleet.dns.asked(name) for name in step["dns_asked"]}
+            assert asked == step["dns_asked"], self._where
+        elif "sni" in step:
+            self._check_sni()
         elif "seen" in step:
             self._patiently(self._check_seen)
         elif "control" in step:
@@ -167,6 +180,7 @@ class Step:
         step = self._step
         method = next(name for name in REQUESTS if name in step)
         accepted = {name: server.accepted for name, server in self._fleet.servers.items()}
+        self._fleet.tried.clear()
         times = range(1, step.get("times", 1) + 1)
 
         def send(number: int) -> Answer:
@@ -179,9 +193,8 @@ class Step:
         with ThreadPoolExecutor(len(times) if "at_once" in step else 1) as pool:
             answers = list(pool.map(send, times))
         self._check(answers)
-        if "tried" in step:
-            tried = {name: server.accepted - accepted[name] for name, server in self._fleet.servers.items()}
-            assert {name: count for name, count in tried.items() if count} == step["tried"], self._where
+        self._check_tries(accepted)
+        self._compare([answer.body.decode(errors="replace") for answer in answers])
 
     def _check(self, answers: list[Answer]) -> None:
         step = self._step
@@ -197,9 +210,17 @@ class Step:
         for answer in answers:
             self._check_answer(answer, shown)
 
+    def _compare(self, bodies: list[str]) -> None:
+        step = self._step
+        if "remember" in step:
+            self._remembered[step["remember"]] = bodies
+        for name, left in step.get("moved_from", {}).items():
+            for before, now in zip(self._remembered[name], bodies, strict=True):
+                assert (before != now) == (before == left), f"from {before} to {now} at {self._where}"
+
     def _check_answer(self, answer: Answer, shown: str) -> None:
         step = self._step
-        body = answer.body.decode()
+        body = answer.body.decode(errors="replace")
         if "text" in step:
             assert body.strip() == step["text"].strip(), shown
         for part in _listed(step.get("has", [])):
@@ -208,10 +229,28 @@ class Step:
             assert part not in body, shown
         for name, value in step.get("header", {}).items():
             assert answer.header(name) == value, shown
+        for name, values in step.get("all", {}).items():
+            assert answer.all(name) == values, shown
         for name in step.get("lacks", []):
             assert not answer.all(name), shown
 
     # --- the servers
+
+    def _check_tries(self, before: dict[str, int]) -> None:
+        step, fleet = self._step, self._fleet
+        if "tried" in step:
+            tried = {name: server.accepted - before[name] for name, server in fleet.servers.items()}
+            assert {name: count for name, count in tried.items() if count} == step["tried"], self._where
+        if "order" in step:
+            assert fleet.tried == step["order"], self._where
+        if "tries" in step:
+            assert len(fleet.tried) == step["tries"], f"{fleet.tried} at {self._where}"
+
+    def _check_sni(self) -> None:
+        for name, wanted in self._step["sni"].items():
+            server = self._fleet.servers[name]
+            assert isinstance(server, TlsUpstream)
+            assert server.names[-len(wanted) :] == wanted, f"{server.names} at {self._where}"
 
     def _check_seen(self) -> None:
         for name, wanted in self._step["seen"].items():
