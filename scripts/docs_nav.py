@@ -20,4 +20,5 @@ def _filled(entry: Any, docs: Path) -> Any:
 def _pages(inner: Any, docs: Path) -> Any:
     if not isinstance(inner, str) or not inner.endswith("/"):
         return inner
-    return [path.relative_to(docs).as_posix() for path in sorted((docs / inner).glob("*.md"))]
+    pages = sorted((docs / inner).glob("*.md"), key=lambda page: (page.name != "index.md", page.name))
+    return [page.relative_to(docs).as_posix() for page in pages]

@@ -182,9 +182,9 @@ def test_case(expression: list[Any], variables: Variables, expected: bool) -> No
 
 
 def test_has_asks_what_is_a_list() -> None:
-    fields: Any = {"graphql_root_fields": ["owner", "repo"]}.get
-    assert compile([["graphql_root_fields", "has", "owner"]])(fields)
-    assert not compile([["graphql_root_fields", "has", "x"]])(fields)
+    fields: Any = {"root_fields": ["owner", "repo"]}.get
+    assert compile([["root_fields", "has", "owner"]])(fields)
+    assert not compile([["root_fields", "has", "x"]])(fields)
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -224,6 +224,12 @@ REFUSED: list[tuple[Any, str]] = [
     ([["a", "ipmatch", []]], "vars[0][2]: expected an address, a network or an array of them, got []"),
     ([["a", "ipmatch", ["::1", "x"]]], 'vars[0][2][1]: expected an address or a network, got "x"'),
     ([["a", "ipmatch", [1]]], "vars[0][2][0]: expected an address or a network, got 1"),
+    (
+        [["a", "==", "1"], ["post_arg_k", "!", "==", "v"]],
+        'vars[1][0]: variables of the body are not supported by batchway, got "post_arg_k"',
+    ),
+    ([["post_arg.a.b", "==", "1"]], "vars[0][0]: variables of the body are not supported by batchway"),
+    ([["graphql_name", "==", "q"]], "vars[0][0]: variables of the body are not supported by batchway"),
     (["OR", ["a", ">", 10]], 'vars: expected at least two conditions behind "OR", got 1'),
     (["OR", ["a", ">", 10], ["AND"]], 'vars[2]: expected at least two conditions behind "AND", got 0'),
     (["OR", ["a", ">", 10], "b"], 'vars[2]: expected a condition or an array of them, got "b"'),

@@ -1,4 +1,4 @@
-"""What APISIX's own tests expect of nodes and what leads to them (`t/node/*.t`), retold in apisix/node/*.yaml."""
+"""What APISIX's own tests expect of nodes (`t/node/*.t`), retold in apisix/node/*.yaml."""
 
 from collections.abc import Iterator
 

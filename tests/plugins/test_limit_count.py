@@ -191,6 +191,52 @@ def test_rules_and_numbers_from_variables() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("most", ["0", "-1", "1e300", "nan", "inf", "", "2 ", "two"])
+def test_number_of_a_request_that_is_none(most: str) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            put_route(gateway, count="$http_most")
+            expected = 404 if most == "2 " else 500
+            assert await statuses(gateway, 1, headers=[("most", most)]) == [expected]
+
+    asyncio.run(main())
+
+
+def test_key_as_long_as_a_client_likes_is_kept_short() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            clock = with_clock(gateway)
+            put_route(gateway, key="http_user")
+            long = "u" * 50_000
+            assert await statuses(gateway, 3, headers=[("user", long)]) == [404, 404, 503]
+            assert await statuses(gateway, 1, headers=[("user", long + "v")]) == [404]
+            assert max(map(len, clock._windows)) < 200
+
+    asyncio.run(main())
+
+
+def test_of_two_limits_the_nearer_one_is_told() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            limit = {"limit-count": {"count": 9, "time_window": 60}}
+            put(gateway, "/global_rules/1", {"plugins": limit})
+            put_route(gateway)
+            told = [value for name, value in (await get(gateway)).headers if name == b"X-RateLimit-Limit"]
+            assert told == [b"2"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["", "X Limit", "X-Limit\r\nX-Evil: 1"])
+def test_header_name_that_is_none(name: str) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            with pytest.raises(InvalidResource, match="limit_header"):
+                put(gateway, "/plugin_metadata/limit-count", {"limit_header": name})
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -154,6 +154,16 @@ def test_plugin_without_settings_takes_none(name: str) -> None:
 # --- metadata
 
 
+def test_plugin_that_is_switched_off_need_not_be_whole() -> None:
+    off = {"limit-count": {"count": "many", "_meta": {"disable": True}}}
+    registry = Registry()
+
+    registry.check_plugin("limit-count", off["limit-count"])
+    assert registry.build_all(off, cast(Gateway, None), "/routes/1") == {"limit-count": None}
+    with pytest.raises(InvalidResource):
+        registry.check_plugin("key-auth", {"key": 1, "_meta": {"disable": True}}, consumer=True)
+
+
 def test_metadata() -> None:
     registry = Registry()
     document = {"max_pipeline_items": 5, "max_reply_size": 10}

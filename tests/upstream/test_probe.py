@@ -141,6 +141,21 @@ def test_host_of_a_probe_is_the_nodes(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
+def test_host_of_a_probe_is_the_one_that_is_written(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        async with Server() as one, Server() as other, Client.running() as client:
+            upstream = client.upstream(
+                [one.port, other.port], checks=checks(), pass_host="rewrite", upstream_host="written.test"
+            )
+            await settle()
+            await pass_time(1)
+            await until(lambda: one.requests and other.requests)
+            assert one.requests[0].host == b"written.test"
+            upstream.close()
+
+    runner.run(main())
+
+
 @pytest.mark.parametrize(
     ("script", "failure"),
     [

@@ -32,7 +32,7 @@ def argument(query: str, name: str) -> str | None:
         return None
     for piece in query.split("&"):
         key, _, value = piece.partition("=")
-        if key == name or unquote_plus(key) == name:
+        if (unquote_plus(key) if "%" in key or "+" in key else key) == name:
             return unquote_plus(value)
     return None
 

@@ -184,8 +184,8 @@ class YamlFileStore:
         """Read the file now, and from now on by `parse`. One that cannot be used is logged."""
         async with self._reading:
             self._parse = parse
-            self._mark, self._seen = None, b""
-            await self._look()
+            self._seen = b""
+            await self._look(even_unchanged=True)
 
     async def _begin(self) -> None:
         self._mark = await self._settled()
@@ -199,10 +199,10 @@ class YamlFileStore:
                 async with self._reading:
                     await self._look()
 
-    async def _look(self) -> None:
+    async def _look(self, *, even_unchanged: bool = False) -> None:
         """Take the file as it is now, if it has changed and can be used."""
         try:
-            if await asyncio.to_thread(_mark, self._path) == self._mark:
+            if await asyncio.to_thread(_mark, self._path) == self._mark and not even_unchanged:
                 return
             self._mark = await self._settled()
             content = await asyncio.to_thread(read_once, self._path)

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
-from ..dns import Dns
-from ..ports import free_port
-from ..scripted import Behaviour, Peer, Received, Scripted, each, ok
-from ..tls import TlsUpstream
+from tests.integration.dns import Dns
+from tests.integration.ports import free_port
+from tests.integration.scripted import Behaviour, Peer, Received, Scripted, each, ok
+from tests.integration.tls import TlsUpstream
 
 PLAIN = ("1980", "1981", "1982")
 SICK = ("sick", "sick2")

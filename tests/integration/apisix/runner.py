@@ -1,4 +1,4 @@
-"""Replays scenarios: writes to the Admin API, requests, and what has to come of them. See README.md here."""
+"""Replays scenarios: writes to the Admin API, requests, and what has to come of them. See README.md."""
 
 import json
 import re
@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from batchway.admin.kinds import KINDS
+from tests.integration.gateway import TRACEBACK, Document, Gateway
+from tests.integration.tls import TlsUpstream
+from tests.integration.wire import Answer, fetch
 
-from ..gateway import TRACEBACK, Document, Gateway
-from ..tls import TlsUpstream
-from ..wire import Answer, fetch
 from .fleet import Fleet
 
 HERE = Path(__file__).parent
@@ -276,5 +276,7 @@ def has(document: Any, part: Any) -> bool:
             name in document and has(document[name], inner) for name, inner in part.items()
         )
     if isinstance(part, list):
-        return len(document) == len(part) and all(any(has(one, inner) for one in document) for inner in part)
+        return len(document) == len(part) and all(
+            any(has(one, inner) for one in document) for inner in part
+        )
     return bool(document == part)
