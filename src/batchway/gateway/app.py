@@ -126,4 +126,4 @@ def _is_address(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text  # a zone may be any text, and means nothing on another machine
