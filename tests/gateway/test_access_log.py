@@ -83,7 +83,7 @@ def test_own_format_has_a_value_for_each_variable() -> None:
     text = line(FORMAT, path="/a", headers=[("referer", "r"), ("user-agent", "u")])
     assert text.startswith("10.0.0.1 - - [")
     assert text.endswith('"GET /a HTTP/1.1" - 0 ' + text.split("- 0 ")[1])
-    assert text.split("- 0 ")[1].split(" ", 1)[1] == '"r" "u" - - - - -'
+    assert text.split("- 0 ")[1].split(" ", 1)[1] == '"r" "u" - - - - - -'
 
 
 def test_file_is_appended_to(tmp_path: Path) -> None:
@@ -163,5 +163,32 @@ def test_request_that_nothing_decides_on_is_logged_too(tmp_path: Path) -> None:
             await get(gateway, "/a")
             await writer.close()
             assert path.read_text() == f"/a 127.0.0.1:{server.port}\n" * 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("more", "host"),
+    [
+        ({}, "a.test"),
+        ({"pass_host": "rewrite", "upstream_host": "other.test"}, "other.test"),
+        ({"pass_host": "node"}, "127.0.0.1:{port}"),
+    ],
+)
+def test_what_the_upstream_got_and_said(tmp_path: Path, more: dict[str, str], host: str) -> None:
+    async def main() -> None:
+        path = tmp_path / "access.log"
+        async with Server() as server, running() as gateway:
+            plugins = {"proxy-rewrite": {"uri": "/new"}, "response-rewrite": {"status_code": 418}}
+            route = {"uri": "/a", "plugins": plugins, "upstream": {**to(server), **more}}
+            put(gateway, "/routes/1", route)
+            template = "$status $upstream_status $upstream_scheme://$upstream_host$upstream_uri"
+            writer = AccessLog(str(path), compile_format(template))
+            gateway.observers = (writer,)
+            await get(gateway, "/a", query="b=1")
+            await get(gateway, "/none")
+            await writer.close()
+            sent = f"http://{host.format(port=server.port)}/new?b=1"
+            assert path.read_text() == f"418 200 {sent}\n404 - -://-/none\n"
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .apisix.runner import Stage, cases
+from .apisix.runner import Send, Stage, by_batch, by_wire, cases
 from .gateway import Document
 
 
@@ -15,6 +15,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     stage.close()
 
 
+@pytest.mark.parametrize("send", [by_wire, by_batch])
 @pytest.mark.parametrize(("settings", "steps"), cases("router"))
-def test_apisix_router_case(stage: Stage, settings: Document, steps: list[Document]) -> None:
-    stage.play(settings, steps)
+def test_apisix_router_case(stage: Stage, settings: Document, steps: list[Document], send: Send) -> None:
+    """An item of a batch finds its route as a request by itself does."""
+    stage.play(settings, steps, send)

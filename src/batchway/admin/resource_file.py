@@ -21,7 +21,7 @@ from batchway.store.yaml_file import FaultyFile
 
 _END = re.compile(r"^#END[ \t]*\r?$", re.MULTILINE)
 _PLUGIN = re.compile(r"config of plugin ([\w.-]+)|unknown plugin \[([^\]]+)\]")
-_PROPERTY = re.compile(r'(?:property "|^invalid [a-z ]+: (?=\w+ "))([^" ]+)')
+_PROPERTY = re.compile(r'(?:property "|^invalid [a-z ]+: (?=(?!property)\w+ "))([^" ]+)')
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _MAX_TEXT = 400

@@ -20,8 +20,8 @@ from batchway.plugins import Context
 
 FORMAT = (
     '$remote_addr - $remote_user [$time_local] $http_host "$request" $status $body_bytes_sent $request_time'
-    ' "$http_referer" "$http_user_agent" $upstream_addr $upstream_response_time $route_id $consumer_name'
-    " $batch_id"
+    ' "$http_referer" "$http_user_agent" $upstream_addr $upstream_status $upstream_response_time'
+    " $route_id $consumer_name $batch_id"
 )
 """An item's `batch_id` is that of the request that carried it."""
 DEFAULT_PATH = "logs/access.log"

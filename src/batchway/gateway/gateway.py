@@ -196,10 +196,13 @@ class Gateway:
         lookup = context.var if client.needs_lookup else None
         block = self.forwarding.block(request)
         began = time.perf_counter()
+        context.upstream = client.upstream
         try:
-            return await client.send(request, block, ready.timeout, lookup)
+            response = await client.send(request, block, ready.timeout, lookup)
+            context.upstream_status = response.status
         finally:
             context.upstream_s = time.perf_counter() - began
+        return response
 
     # --- to the route
 

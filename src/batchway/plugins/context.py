@@ -69,7 +69,9 @@ class Context:
         "request",
         "route",
         "status",
+        "upstream",
         "upstream_s",
+        "upstream_status",
         "values",
     )
 
@@ -98,6 +100,10 @@ class Context:
         """Of the answer, once it is sent."""
         self.upstream_s: float | None = None
         """Seconds until the upstream's answer began; None if it was not asked."""
+        self.upstream: Any = None
+        """The upstream resource that was asked."""
+        self.upstream_status: int | None = None
+        """Of the upstream's answer, before any plugin has changed it."""
 
     def var(self, name: str) -> str | None:
         """The value of a variable: of the request, the route, the consumer or a plugin's."""
@@ -175,6 +181,24 @@ class Context:
         return {} if batch is None else batch.memo
 
 
+def _target(request: Request) -> str:
+    return f"{request.path}?{request.query}" if request.query else request.path
+
+
+def _upstream_host(context: Context) -> str | None:
+    """The Host header that the upstream got."""
+    upstream, request = context.upstream, context.request
+    if upstream is None:
+        return None
+    match upstream.pass_host:
+        case "rewrite":
+            return str(upstream.upstream_host)
+        case "node":
+            return request.upstream_addr or None
+    host = request.headers.get(b"host")
+    return request.origin.host if host is None else host.decode("latin-1")
+
+
 _OWN: dict[str, Callable[[Context], str | None]] = {
     "uri": lambda context: context.path,
     "document_uri": lambda context: context.path,
@@ -185,7 +209,12 @@ _OWN: dict[str, Callable[[Context], str | None]] = {
     "consumer_name": lambda context: context.consumer.username if context.consumer else None,
     "consumer_group_id": lambda context: context.consumer.group_id if context.consumer else None,
     "credential_id": lambda context: context.credential.id if context.credential else None,
-    "upstream_uri": lambda context: context.request.path,
+    "upstream_uri": lambda context: _target(context.request),
+    "upstream_status": lambda context: (
+        None if context.upstream_status is None else str(context.upstream_status)
+    ),
+    "upstream_scheme": lambda context: None if context.upstream is None else context.upstream.scheme,
+    "upstream_host": lambda context: _upstream_host(context),
     "status": lambda context: str(context.status) if context.status else None,
     "body_bytes_sent": lambda context: str(context.body_bytes),
     "upstream_response_time": lambda context: (
