@@ -18,8 +18,10 @@ class Ended(Struct):
     screen: str
 
 
-def run(*args: str | Path, terminal_stdin: bool = False, environ: dict[str, str] | None = None) -> Ended:
-    """`batchway` with stdout and stderr, and if asked stdin, on a pseudo-terminal."""
+def run(
+    *args: str | Path, terminal_stdin: bool = False, typed: str = "", environ: dict[str, str] | None = None
+) -> Ended:
+    """`batchway` with stdout and stderr, and if asked stdin, on a pseudo-terminal, at which `typed` is typed."""
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "batchway", *map(str, args)],
@@ -29,6 +31,7 @@ def run(*args: str | Path, terminal_stdin: bool = False, environ: dict[str, str]
         env={**os.environ, **SIZE, "TERM": "xterm-256color", **(environ or {})},
     ) as process:
         os.close(terminal)
+        os.write(controller, typed.encode())
         screen = _read_all(controller)
         return Ended(process.wait(30), screen)
 

@@ -4,6 +4,8 @@ import pytest
 
 from batchway.admin import whole
 from batchway.cli.foreign import as_sections
+from batchway.config.data_encryption import Keyring
+from batchway.plugins import Registry
 
 
 def keys(tree: object) -> list[str]:
@@ -84,4 +86,5 @@ def test_dumps_of_adc() -> None:
     ],
 )
 def test_dumps_that_are_broken_are_refused_and_not_a_fault_of_ours(tree: object) -> None:
-    assert whole.read(as_sections(tree)).faults
+    found = whole.read(as_sections(tree))
+    assert [*found.faults, *whole.check(found.resources, Registry(), Keyring())]

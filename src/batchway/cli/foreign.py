@@ -13,6 +13,7 @@ from batchway.admin.whole import NAMES
 _PREFIX = "/apisix"
 _MAPPINGS = ("global_rules", "plugin_metadata")
 """In a dump of `adc`, these are by plugin name."""
+_LISTS = ("services", "routes", "consumers")
 
 
 def as_sections(tree: object) -> object:
@@ -47,10 +48,10 @@ def _of_list(nodes: list[Any]) -> dict[str, list[Any]]:
 
 
 def _is_adc(tree: dict[str, Any]) -> bool:
-    services = tree.get("services")
+    if not all(isinstance(tree.get(name) or [], list) for name in _LISTS):
+        return False
     return any(isinstance(tree.get(name), dict) for name in _MAPPINGS) or any(
-        isinstance(service, dict) and "routes" in service
-        for service in (services if isinstance(services, list) else ())
+        isinstance(service, dict) and "routes" in service for service in tree.get("services") or ()
     )
 
 
