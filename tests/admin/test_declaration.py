@@ -131,7 +131,7 @@ def documents_of(kind: str) -> st.SearchStrategy[Document]:
 @st.composite
 def resource_sets(draw: st.DrawFn) -> dict[str, Document]:
     """As the store has them, secrets in the clear."""
-    found = {}
+    found: dict[str, Document] = {}
     for kind in KINDS.values():
         parents = (
             [key.rpartition("/")[2] for key in found if key.startswith("/consumers/")]

@@ -54,7 +54,7 @@ def admin_api(directory: Path) -> Iterator[str]:
         config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off")
         server.append(uvicorn.Server(config))
         serving = asyncio.create_task(server[0].serve())
-        while not server[0].started:
+        while not server[0].started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.001)
         started.set()
         await serving

@@ -21,7 +21,7 @@ class Ended(Struct):
 def run(
     *args: str | Path, terminal_stdin: bool = False, typed: str = "", environ: dict[str, str] | None = None
 ) -> Ended:
-    """`batchway` with stdout and stderr, and if asked stdin, on a pseudo-terminal, at which `typed` is typed."""
+    """`batchway` with stdout and stderr, and if asked stdin, on a terminal where `typed` is typed."""
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "batchway", *map(str, args)],

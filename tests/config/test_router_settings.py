@@ -49,3 +49,12 @@ def test_flags(tmp_path: Path, key: str) -> None:
     assert getattr(settings, key) is True
     with pytest.raises(ConfigError):
         loaded(tmp_path, f"apisix: {{{key}: maybe}}")
+
+
+def test_paths_as_servlets_have_them_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("apisix: {normalize_uri_like_servlet: false}")
+    load(path, known_plugins=(), environ={})
+    path.write_text("apisix: {normalize_uri_like_servlet: true}")
+    with pytest.raises(ConfigError, match="apisix.normalize_uri_like_servlet: .*servlets"):
+        load(path, known_plugins=(), environ={})

@@ -14,7 +14,7 @@ from batchway.admin.declaration import Secrets
 from batchway.admin.kinds import Document, Place
 from batchway.cli import yaml_text
 from batchway.cli.failures import BadFile
-from batchway.cli.holder import Held, Holder, holder, options
+from batchway.cli.holder import Held, Holder, chosen, options
 from batchway.cli.printable import printable
 
 
@@ -54,7 +54,7 @@ def export(
       1  the store or the gateway does not answer
       2  the config file or the command line is wrong
     """
-    source = holder(config, admin, key)
+    source = chosen(config, admin, key)
     held, secrets = source.read(), Secrets()
     documents = [
         (place, _shown(place, document, source, None if with_secrets else secrets, with_times=with_times))
@@ -79,7 +79,7 @@ def _shown(
 
 
 def _json(tree: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(tree, enc_hook=str), indent=2).decode() + "\n"
 
 
 def _write(path: Path, text: str) -> None:

@@ -54,6 +54,9 @@ class Holder(Protocol):
     def read(self) -> Held:
         """All of them, with their secrets in the clear. Raises BatchwayError."""
 
+    def check_writable(self) -> None:
+        """Raises BadFile where nothing can ever be written."""
+
     def write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
         """Make these changes in this order; `done` is called after each. Raises NotWritten."""
 
@@ -99,10 +102,13 @@ class LocalStore:
             except (msgspec.DecodeError, InvalidResource) as error:
                 raise BadFile(f"{self._path}: {entry.key}: {error}") from None
 
-    def write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
+    def check_writable(self) -> None:
         """See Holder."""
         if is_declarative(self._settings):
             raise BadFile(f"resources are read from {self._path}: change that file instead")
+
+    def write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
+        """See Holder."""
         asyncio.run(self._write(changes, done))
 
     async def _write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
@@ -171,13 +177,13 @@ _OPTIONS = (
 )
 
 
-def holder(config: Path, admin: str | None, key: str | None) -> Holder:
-    """What the options name. Raises BatchwayError, UsageError."""
+def chosen(config: Path, admin: str | None, key: str | None) -> Holder:
+    """What the options name, for as long as the command runs. Raises BatchwayError, UsageError."""
     if admin is None:
         return LocalStore(config)
     if not key:
         message = "--admin needs --key, or the environment variable BATCHWAY_ADMIN_KEY"
         raise click.UsageError(message)
-    from batchway.cli.remote import RemoteGateway  # noqa: PLC0415 - it needs what nobody else does
+    from batchway.cli.remote import RemoteGateway  # noqa: PLC0415 - it needs this module, too
 
-    return RemoteGateway.at(admin, key)
+    return click.get_current_context().with_resource(RemoteGateway.at(admin, key))

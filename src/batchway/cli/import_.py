@@ -17,7 +17,7 @@ from batchway.admin.whole import Resource
 from batchway.cli import difference
 from batchway.cli.failures import BadFile
 from batchway.cli.foreign import as_sections
-from batchway.cli.holder import Change, Holder, NotWritten, holder, options
+from batchway.cli.holder import Change, Holder, NotWritten, chosen, options
 from batchway.cli.printable import printable
 from batchway.config.data_encryption import Keyring
 from batchway.errors import BatchwayError
@@ -94,7 +94,8 @@ def import_(
       1  not everything was written, nothing was confirmed, or the target does not answer
       2  FILE, the config file or the command line is wrong
     """
-    target = holder(config, admin, key)
+    target = chosen(config, admin, key)
+    target.check_writable()
     found = _read(file)
     existing = {place.key: (place, document) for place, document in target.read()}
     _check(found, existing, target, prune=prune)

@@ -1,7 +1,8 @@
 """A gateway's resources, by its Admin API."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +32,8 @@ class RemoteGateway:
         self.plugins = _RemotePlugins(self._get("/plugins/list"))
 
     @classmethod
-    def at(cls, url: str, key: str) -> "RemoteGateway":
+    @contextmanager
+    def at(cls, url: str, key: str) -> Iterator["RemoteGateway"]:
         """The gateway whose Admin API is at `url`. Raises UsageError, NoAnswer."""
         try:
             endpoint = parse_url(url)
@@ -40,7 +42,8 @@ class RemoteGateway:
             raise click.UsageError(message) from None
         target = endpoint.target.rstrip("/").removesuffix(PREFIX)
         endpoint = msgspec.structs.replace(endpoint, target=target + PREFIX)
-        return cls(endpoint, key, endpoint.connection(TIMEOUT_S))
+        with closing(endpoint.connection(TIMEOUT_S)) as connection:
+            yield cls(endpoint, key, connection)
 
     def __str__(self) -> str:
         return str(self._endpoint)
@@ -60,6 +63,9 @@ class RemoteGateway:
         nodes = self._get(path)["list"]
         places = [(locate(node["key"].removeprefix("/apisix")), node["value"]) for node in nodes]
         return [(place, document) for place, document in places if place is not None]
+
+    def check_writable(self) -> None:
+        """See Holder."""
 
     def write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
         """See Holder."""

@@ -32,7 +32,8 @@ def load(path: Path, *, known_plugins: Collection[str], environ: Mapping[str, st
     content = document.read(path)
     tree = None if content is None else document.parse(content, path)
     found = {} if tree is None else section(SCHEMA, tree, Place(reading))
-    found.pop("https_admin", None)
+    for refused in ("https_admin", "normalize_uri_like_servlet"):
+        found.pop(refused, None)
     for key, field in (("admin_key", "admin_keys"), ("http", "router")):
         if key in found:
             found[field] = found.pop(key)

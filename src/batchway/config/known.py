@@ -21,7 +21,7 @@ APISIX = _names("""
     enable_dev_mode enable_heartbeat enable_http2 enable_ipv6 enable_resolv_search_opt
     enable_reuseport enable_server_tokens events extra_lua_cpath extra_lua_path
     global_rule_skip_internal_api id lru lua_module_hook
-    max_post_args_readable_size normalize_uri_like_servlet proxy_cache proxy_mode proxy_protocol
+    max_post_args_readable_size proxy_cache proxy_mode proxy_protocol
     show_upstream_status_in_response_header status stream_proxy tracing
     worker_startup_time_threshold
 """)

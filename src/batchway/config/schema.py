@@ -227,6 +227,13 @@ def _certificate(value: object, place: Place) -> str | None:
     return None if found == "system" else found
 
 
+def _no_servlet_paths(value: object, place: Place) -> bool:
+    """Not to be passed over: where `/hello;x` is `/hello` to the upstream, it was to the routes, too."""
+    if flag(value, place):
+        raise place.expected("false: paths as servlets have them are not supported", value)
+    return False
+
+
 def _no_https(value: object, place: Place) -> bool:
     """Not to be passed over: keys would travel in the clear where they were meant not to."""
     if flag(value, place):
@@ -272,6 +279,7 @@ SCHEMA = Section(
                 "delete_uri_tail_slash": flag,
                 "match_uri_encoded_slash": flag,
                 "enable_admin": flag,
+                "normalize_uri_like_servlet": _no_servlet_paths,
                 "enable_control": flag,
                 "control": _address(Settings().control),
                 "data_encryption": _data_encryption,
