@@ -1,13 +1,19 @@
 """apisix.yaml and apisix.json: what is in them, and where they are wrong."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchway.admin import resource_file
+from batchway.admin.kinds import KINDS
 from batchway.admin.resource_file import Reader
+from batchway.cli.foreign import as_sections
 from batchway.config.data_encryption import Keyring
 from batchway.plugins import Registry
 from batchway.store.yaml_file import FaultyFile
@@ -137,3 +143,43 @@ def test_a_value_is_no_path_to_a_line() -> None:
     """Whatever a message quotes."""
     (fault,) = faults("routes:\n  - uri: /a\n    plugins: {}\n    status: ']['\n")
     assert fault.startswith("conf/apisix.yaml:4: routes[0]: ")
+
+
+WORDS = st.sampled_from(
+    [
+        *KINDS,
+        "id",
+        "username",
+        "plugins",
+        "uri",
+        "upstream",
+        "upstream_id",
+        "nodes",
+        "key-auth",
+        "key",
+        "a/credentials/b",
+    ]
+)
+TREES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 5)
+    | st.floats(allow_nan=False)
+    | WORDS
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+ITEMS = st.dictionaries(WORDS, TREES, max_size=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tree=TREES | st.dictionaries(st.sampled_from(list(KINDS)), st.lists(ITEMS | TREES, max_size=3)))
+def test_whatever_stands_in_it_it_is_taken_or_refused(tree: object) -> None:
+    text = yaml.safe_dump(tree)
+    with suppress(FaultyFile):
+        values(text)
+    with suppress(FaultyFile):
+        values(json.dumps(tree), JSON)
+    with suppress(FaultyFile):
+        resource_file.read(text.encode(), YAML, {}, convert=as_sections)

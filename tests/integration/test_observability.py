@@ -163,9 +163,7 @@ def test_nothing_is_lost_at_the_end(start_gateway: StartGateway) -> None:
     assert len((gateway.directory / "logs" / "access.log").read_text().splitlines()) == 50
 
 
-def test_traces_and_request_ids_are_passed_on(
-    start_gateway: StartGateway, scripted: StartScripted
-) -> None:
+def test_traces_and_request_ids_are_passed_on(start_gateway: StartGateway, scripted: StartScripted) -> None:
     gateway, upstream = start_gateway(), scripted(each(echo))
     plugins: Document = {"request-id": {}}
     gateway.put("routes", "1", {"uri": "/*", "plugins": plugins, "upstream": {"nodes": nodes(upstream)}})

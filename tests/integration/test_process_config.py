@@ -22,8 +22,8 @@ from .wire import Wire
 def test_keys_of_apisix_that_have_no_use_are_one_warning(start_gateway: StartGateway) -> None:
     gateway = start_gateway(
         {
-            "plugins": ["batch-requests", "public-api", "key-auth", "limit-count", "prometheus"],
-            "plugin_attr": {"prometheus": {"export_addr": {"port": 9091}}},
+            "plugins": ["batch-requests", "public-api", "key-auth", "wolf-rbac", "limit-req"],
+            "plugin_attr": {"skywalking": {"service_name": "APISIX"}},
             "apisix": {"enable_ipv6": True, "proxy_cache": {}},
             "nginx_config": {"worker_processes": "auto", "error_log_level": "warn"},
             "deployment": {"role": "traditional", "etcd": {"host": ["http://127.0.0.1:2379"]}},
@@ -31,10 +31,10 @@ def test_keys_of_apisix_that_have_no_use_are_one_warning(start_gateway: StartGat
     )
 
     (unused,) = gateway.log_lines("batchway has no use for")
-    for name in ("apisix.enable_ipv6", "nginx_config.worker_processes", "deployment.etcd", "prometheus"):
+    for name in ("apisix.enable_ipv6", "nginx_config.worker_processes", "deployment.etcd", "skywalking"):
         assert name in unused
     (missing,) = gateway.log_lines("batchway does not have")
-    assert "key-auth, limit-count, prometheus" in missing
+    assert "wolf-rbac, limit-req" in missing
 
 
 def test_values_from_the_environment(start_gateway: StartGateway, nginx: Nginx) -> None:

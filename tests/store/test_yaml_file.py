@@ -287,6 +287,28 @@ def test_faults_are_told_by_one_of_several(runner: asyncio.Runner, path: Path) -
     runner.run(main())
 
 
+def test_a_fault_of_ours_is_logged_and_the_next_version_is_taken(
+    runner: asyncio.Runner, path: Path
+) -> None:
+    async def main() -> None:
+        def parse_badly(content: bytes) -> Mapping[str, bytes]:
+            assert b"x" not in content
+            return parse(path)(content)
+
+        store = await YamlFileStore.open(path, parse_badly)
+        try:
+            with capture_logs() as logs:
+                path.write_text("/x 1\n")
+                await until(lambda: logs, patience_s=PATIENCE_S)
+            assert (logs[0]["event"], logs[0]["exc_info"]) == ("resources not taken", True)
+            path.write_text("/a 2\n")
+            await until_value(store, b"2")
+        finally:
+            await store.close()
+
+    runner.run(main())
+
+
 # --- following
 
 

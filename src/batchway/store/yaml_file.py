@@ -197,7 +197,10 @@ class YamlFileStore:
         async with aclosing(_news(self._path)) as news:
             async for _ in news:
                 async with self._reading:
-                    await self._look()
+                    try:
+                        await self._look()
+                    except Exception:
+                        log.exception("resources not taken", file=str(self._path))
 
     async def _look(self, *, even_unchanged: bool = False) -> None:
         """Take the file as it is now, if it has changed and can be used."""
