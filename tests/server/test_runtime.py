@@ -6,7 +6,7 @@ import pytest
 
 from batchway.config import Settings
 from batchway.errors import ConfigError
-from batchway.server.runtime import make_registry
+from batchway.server.from_settings import make_registry
 
 
 def refusal(**settings: Any) -> str:

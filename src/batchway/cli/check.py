@@ -12,7 +12,7 @@ from batchway.config import Settings, load
 from batchway.config.data_encryption import Keyring, read_keyring
 from batchway.errors import ConfigError
 from batchway.plugins import Registry, all_plugins
-from batchway.server.runtime import make_registry
+from batchway.server.from_settings import make_registry
 from batchway.server.stores import is_declarative, reader
 from batchway.store.sqlite import snapshot
 from batchway.store.yaml_file import FaultyFile, read_once

@@ -20,7 +20,7 @@ from batchway.config import Settings, load
 from batchway.config.data_encryption import read_keyring
 from batchway.errors import ConfigError, InvalidResource
 from batchway.plugins import Registry, all_plugins
-from batchway.server.runtime import make_registry
+from batchway.server.from_settings import make_registry
 from batchway.server.stores import is_declarative, keyring
 from batchway.store.base import Entry
 from batchway.store.sqlite import SqliteStore, snapshot

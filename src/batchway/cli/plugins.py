@@ -20,7 +20,7 @@ from batchway.config import LogSettings, load
 from batchway.errors import ConfigError
 from batchway.plugins import PLUGINS, Plugin, all_plugins
 from batchway.plugins.registry import ENTRY_POINTS
-from batchway.server.runtime import make_registry
+from batchway.server.from_settings import make_registry
 
 _PHASES = ("rewrite", "access", "filter_response", "log")
 

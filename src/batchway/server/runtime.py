@@ -7,29 +7,37 @@ from collections.abc import Awaitable, Callable
 from socket import socket
 from typing import Protocol
 
-import msgspec
 import structlog
 
 from batchway import __version__
-from batchway.admin.access import Access
 from batchway.admin.app import AdminApp
 from batchway.config import Address, Settings
-from batchway.errors import BatchwayError, ConfigError, InvalidResource
-from batchway.gateway import Forwarding, Gateway, GatewayApp, Trust, access_log
+from batchway.errors import BatchwayError
+from batchway.gateway import Gateway, GatewayApp
 from batchway.gateway.access_log import AccessLog
-from batchway.gateway.paths import PathRules
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
 from batchway.plugins.prometheus import Prometheus
 from batchway.server.control import ControlApp
+from batchway.server.from_settings import (
+    make_access,
+    make_access_log,
+    make_forwarding,
+    make_paths,
+    make_registry,
+    make_resolver,
+    make_terms,
+    make_trust,
+    without_restart,
+)
 from batchway.server.listener import AsgiApp, Listener, Place, bind, bind_if_possible, places
 from batchway.server.metrics import MetricsApp
 from batchway.server.protocol import Bounds
-from batchway.server.stores import OpenStore, keyring, open_store, reader
+from batchway.server.stores import OpenStore, open_store, reader
 from batchway.server.sync import Sync
 from batchway.store.yaml_file import YamlFileStore
-from batchway.upstream import Pools, Resolver, Terms, UpstreamHealth
+from batchway.upstream import Pools, UpstreamHealth
 
 log = structlog.get_logger(__name__)
 
@@ -62,18 +70,6 @@ def say_ready(settings: Settings, workers: int) -> None:
         store=settings.store.path,
         workers=workers,
     )
-
-
-def make_registry(settings: Settings) -> Registry:
-    """The plugins that the settings switch on. Raises ConfigError."""
-    try:
-        registry = Registry(settings.plugins, settings.plugin_attr)
-    except InvalidResource as error:
-        raise ConfigError(error.message) from None
-    if settings.expose_batch and "batch-requests" not in registry.plugins:
-        message = "batchway.expose_batch: expects batch-requests in `plugins`"
-        raise ConfigError(message)
-    return registry
 
 
 async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> None:
@@ -157,18 +153,18 @@ class Runtime:
         self._bind = bind
         self._peers = peers or Alone()
         self._bounds = Bounds(settings.limits)
-        self._pools = Pools(_resolver(settings), ca_file=settings.ssl_trusted_certificate)
+        self._pools = Pools(make_resolver(settings), ca_file=settings.ssl_trusted_certificate)
         self._gateway = Gateway(
             registry,
             self._pools,
-            _terms(settings),
-            _forwarding(settings),
+            make_terms(settings),
+            make_forwarding(settings),
             counters=counters,
             router=settings.router,
-            paths=_paths(settings),
+            paths=make_paths(settings),
         )
-        self._app = GatewayApp(self._gateway.handle, _trust(settings))
-        access = _access(settings, registry)
+        self._app = GatewayApp(self._gateway.handle, make_trust(settings))
+        access = make_access(settings, registry)
         self._sync = Sync(store, self._gateway, access.keyring)
         self._admin = AdminApp(store, access=access, applied=self._applied, find_holder=self._find_holder)
         self._apps: dict[str, AsgiApp] = {
@@ -187,7 +183,7 @@ class Runtime:
         settings = self.settings
         try:
             self._listeners = self._bind_new(settings)
-            self._access_log = _access_log(settings)
+            self._access_log = make_access_log(settings)
             self._observe()
             self._expose(settings)
             await self._sync.load()
@@ -257,20 +253,20 @@ class Runtime:
     async def reload(self, settings: Settings) -> None:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
         registry = make_registry(settings)
-        access = _access(settings, registry)
-        fresh_log = _access_log(settings)
+        access = make_access(settings, registry)
+        fresh_log = make_access_log(settings)
         fresh = self._bind_new(settings)
         self.settings = settings
         self._bounds.limits = settings.limits
         self._gateway.use(
             registry,
-            _forwarding(settings),
-            _terms(settings),
+            make_forwarding(settings),
+            make_terms(settings),
             router=settings.router,
-            paths=_paths(settings),
+            paths=make_paths(settings),
         )
         self._expose(settings)
-        self._app.trust = _trust(settings)
+        self._app.trust = make_trust(settings)
         self._admin.access = access
         self._sync.keyring = access.keyring
         await self._use_access_log(fresh_log)
@@ -327,28 +323,6 @@ class Runtime:
             listener.hurry()
 
 
-_NEED_RESTART = (
-    "store",
-    "workers",
-    "dns_resolver",
-    "dns_resolver_valid",
-    "resolver_timeout",
-    "ssl_trusted_certificate",
-)
-
-
-def without_restart(wanted: Settings, running: Settings) -> Settings:
-    """`wanted`, with what cannot change now as it is; that is logged."""
-    for name in _NEED_RESTART:
-        if getattr(wanted, name) != getattr(running, name):
-            log.warning("a change of this setting needs a restart", setting=name)
-    kept = {name: getattr(running, name) for name in _NEED_RESTART}
-    if wanted.limits.counter_keys != running.limits.counter_keys:
-        log.warning("a change of this setting needs a restart", setting="limits.counter_keys")
-    limits = msgspec.structs.replace(wanted.limits, counter_keys=running.limits.counter_keys)
-    return msgspec.structs.replace(wanted, limits=limits, **kept)
-
-
 def _settle_memory() -> None:
     """Keep the collector from walking what stays for ever.
 
@@ -358,53 +332,3 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _resolver(settings: Settings) -> Resolver:
-    return Resolver(
-        nameservers=settings.dns_resolver,
-        valid_s=settings.dns_resolver_valid,
-        timeout_s=settings.resolver_timeout,
-    )
-
-
-def _terms(settings: Settings) -> Terms:
-    limits = settings.limits
-    return Terms(
-        max_connections=limits.upstream_max_connections,
-        max_idle=limits.upstream_keepalive,
-        idle_timeout_s=limits.upstream_idle_timeout_s,
-        max_header_bytes=limits.upstream_max_header_bytes,
-    )
-
-
-def _forwarding(settings: Settings) -> Forwarding:
-    return Forwarding(settings.real_ip_header.encode("ascii"))
-
-
-def _access_log(settings: Settings) -> AccessLog | None:
-    """Raises ConfigError if it cannot be written."""
-    path = settings.access_log
-    wanted = settings.enable_access_log
-    if wanted is False or path == "off" or (wanted is None and path is None):
-        return None
-    is_json = settings.access_log_format_escape == "json"
-    template = settings.access_log_format or access_log.FORMAT
-    return AccessLog(path or access_log.DEFAULT_PATH, access_log.compile_format(template, json=is_json))
-
-
-def _paths(settings: Settings) -> PathRules:
-    return PathRules(settings.delete_uri_tail_slash, settings.match_uri_encoded_slash)
-
-
-def _trust(settings: Settings) -> Trust:
-    return Trust(
-        settings.real_ip_header.encode("ascii"),
-        settings.real_ip_from,
-        settings.real_ip_recursive,
-        settings.trusted_addresses,
-    )
-
-
-def _access(settings: Settings, registry: Registry) -> Access:
-    return Access(settings.admin_keys, settings.allow_admin, registry, keyring(settings))

@@ -19,6 +19,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.server.barrier import Barrier
 from batchway.server.channel import Channel
 from batchway.server.crew import Crew, Member
+from batchway.server.from_settings import make_registry, without_restart
 from batchway.server.listener import Place, bind, bind_if_possible, places
 from batchway.server.messages import (
     Applied,
@@ -39,7 +40,7 @@ from batchway.server.messages import (
 )
 from batchway.server.reloads import Asker, Reloads
 from batchway.server.restarts import Restarts
-from batchway.server.runtime import make_registry, say_ready, without_restart
+from batchway.server.runtime import say_ready
 from batchway.server.shared_counters import SharedCounters
 from batchway.server.signals import WELL, Signals, how_it_ended
 from batchway.server.stores import keep

@@ -14,6 +14,7 @@ from batchway.errors import BatchwayError, ConfigError
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.server.channel import Channel
+from batchway.server.from_settings import make_registry
 from batchway.server.line import Line
 from batchway.server.listener import NotPassedOn
 from batchway.server.messages import (
@@ -27,7 +28,7 @@ from batchway.server.messages import (
     Stop,
     Written,
 )
-from batchway.server.runtime import Runtime, make_registry
+from batchway.server.runtime import Runtime
 from batchway.server.stores import OpenStore, open_store
 from batchway.store.kept import Kept
 
