@@ -13,7 +13,7 @@ run:             ## the gateway, a small upstream, and a curl to paste; Ctrl-C s
 test:            ## lint, types, import arrows, unit and integration tests with coverage
 	@scripts/test.sh $(ARGS)
 
-bench:           ## speed beside nginx and a naive aggregator, with targets
+bench:           ## speed beside nginx, a naive aggregator and JSON-RPC servers, with targets
 	@scripts/bench.sh $(ARGS)
 
 bench-memory:    ## a million items: does memory stay flat?
