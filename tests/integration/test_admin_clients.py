@@ -1,12 +1,16 @@
-"""A client of APISIX's Admin API from the package index, as it is: mcp-apisix, made for language models."""
+"""Clients of APISIX's Admin API from the package index, as they are: mcp-apisix and apisix-client."""
 
 import asyncio
+import json
+import subprocess
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from mcp_apisix.clients.admin import ApisixAdminClient  # type: ignore[import-untyped] # it has no types
 
+from .conftest import StartGateway
 from .gateway import KEY, Gateway
 from .nginx import Nginx
 
@@ -82,3 +86,26 @@ def test_it_validates(ask: Ask[dict[str, Any]], config: dict[str, Any], is_valid
 def test_it_lists_every_kind(ask: Ask[dict[str, Any]], kind: str) -> None:
     answer = ask(lambda client: client.list_resources(kind, page=1, page_size=500))
     assert isinstance(answer["list"], list)
+
+
+TOUR = Path(__file__).with_name("apisix_client_tour.py")
+PYTHON = Path(__file__).parents[2] / ".venv-apisix-client" / "bin" / "python"
+"""It wants older versions of what we have, and so has an environment of its own: scripts/clients.sh."""
+
+
+def test_apisix_client_makes_and_reads_resources(start_gateway: StartGateway, nginx: Nginx) -> None:
+    gateway = start_gateway()
+    address = "{}:{}".format(*nginx.address)
+    command = [str(PYTHON), str(TOUR), gateway.admin_url, KEY, address]
+    tour = subprocess.run(command, check=True, capture_output=True, timeout=50)
+    assert json.loads(tour.stdout) == {
+        "made": True,
+        "found": ["/plain", True],
+        "listed": ["plain"],
+        "deleted": [True, True],
+        "count": 1,
+        "plugins": True,
+        "reloaded": True,
+    }
+    assert gateway.fetch("/tour/x").status == 401
+    assert gateway.fetch("/tour/x", headers={"apikey": "tour-key"}).status == 200
