@@ -31,7 +31,15 @@ from batchway.server.from_settings import (
     make_trust,
     without_restart,
 )
-from batchway.server.listener import AsgiApp, Listener, Place, bind, bind_if_possible, places
+from batchway.server.listener import (
+    AsgiApp,
+    Listener,
+    Place,
+    bind,
+    bind_if_possible,
+    export_attributes,
+    places,
+)
 from batchway.server.metrics import MetricsApp
 from batchway.server.protocol import Bounds
 from batchway.server.stores import OpenStore, open_store, reader
@@ -67,9 +75,18 @@ def say_ready(settings: Settings, workers: int) -> None:
         data=[str(address) for address in settings.node_listen],
         admin=str(settings.admin_listen) if settings.enable_admin else None,
         control=str(settings.control) if settings.enable_control else None,
+        metrics=_metrics_url(settings),
         store=settings.store.path,
         workers=workers,
     )
+
+
+def _metrics_url(settings: Settings) -> str | None:
+    exporting = export_attributes(settings)
+    if exporting is None:
+        return None
+    address = exporting.export_addr
+    return f"http://{Address(address.ip, address.port)}{exporting.export_uri}"
 
 
 async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> None:
