@@ -10,11 +10,6 @@ from batchway.model import HOP_BY_HOP
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", max_length=256)]
 """RFC 9110, section 5.1."""
 
-OWN_HEADERS = "own headers"
-"""Key in `Context.values`: names of headers that a plugin wrote and that speak of this request alone.
-
-The items of the batch that it may carry do not inherit them."""
-
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

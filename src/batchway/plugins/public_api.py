@@ -8,7 +8,6 @@ from batchway.errors import RouteNotFound
 from batchway.model import Response
 from batchway.plugins.base import Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import OWN_HEADERS
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,9 +25,6 @@ class PublicApiPlugin(Plugin):
 
     async def access(self, context: Context) -> Response | None:
         """The endpoint's answer."""
-        own_headers = context.values.get(OWN_HEADERS)
-        if own_headers:
-            context.change(headers=context.request.headers.changed(removed=own_headers))
         request = context.request
         uri = self.config.uri or request.path
         handler = self.gateway.public_api(request.method, uri)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from batchway.model import Response
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import OWN_HEADERS, HeaderName, check_headers
+from batchway.plugins.names import HeaderName, check_headers
 
 _LETTERS = string.ascii_letters + string.digits
 _KSUID_EPOCH = 1_400_000_000
@@ -53,13 +53,10 @@ class RequestId(Plugin):
     async def rewrite(self, context: Context) -> Response | None:
         """Give an id to a request that has none."""
         name = self.config.header_name
-        key = name.lower().encode()
-        found = context.request.headers.get(key)
+        found = context.request.headers.get(name.lower().encode())
         request_id = found.decode("latin-1") if found else self._make()
         if not found:
             context.set_header(name, request_id)
-            # it names this request, and not the items of the batch that it may carry
-            context.values[OWN_HEADERS] = (*context.values.get(OWN_HEADERS, ()), key)
         context.values["request_id"] = context.values[self._told] = request_id
         return None
 
