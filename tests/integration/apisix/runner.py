@@ -21,8 +21,8 @@ from tests.integration.wire import Answer, Headers, fetch
 from .fleet import Fleet
 
 HERE = Path(__file__).parent
-WRITES = ("put", "patch", "delete")
-REQUESTS = ("GET", "POST", "PURGE")
+WRITES = ("put", "post", "patch", "delete", "get")
+REQUESTS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE")
 ITEM_METHODS = ("GET", "POST")
 _NAME = re.compile(r"@([\w.]+)")
 
