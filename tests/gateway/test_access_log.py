@@ -192,3 +192,120 @@ def test_what_the_upstream_got_and_said(tmp_path: Path, more: dict[str, str], ho
             assert path.read_text() == f"418 200 {sent}\n404 - -://-/none\n"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("said", ["Basic \xe9", "Basic =", "Basic"])
+def test_credentials_that_are_no_base64(tmp_path: Path, said: str) -> None:
+    """Whatever a client says of itself, its answer is the same with the log as without."""
+
+    async def main() -> None:
+        path = tmp_path / "access.log"
+        async with (
+            Server() as server,
+            running(routes={"1": {"uri": "/a", "upstream": to(server)}}) as gateway,
+        ):
+            writer = AccessLog(str(path), compile_format("$remote_user $status"))
+            gateway.observers = (writer,)
+            gateway.changed()
+            assert (await get(gateway, "/a", headers=[("authorization", said)])).status == 200
+            await writer.close()
+        assert path.read_text() == "- 200\n"
+
+    asyncio.run(main())
+
+
+def test_line_after_the_end_goes_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then the number of the file may be that of another one."""
+    monkeypatch.setattr(access_log, "FLUSH_S", 0.001)
+
+    async def main() -> None:
+        writer = AccessLog(str(tmp_path / "access.log"), compile_format("$request_method"))
+        descriptor = writer._fd
+        await writer.close()
+        other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)
+        try:
+            assert other == descriptor
+            writer(Context(request(), "/"))
+            await asyncio.sleep(0.01)
+            assert writer._timer is None
+        finally:
+            os.close(other)
+        assert (tmp_path / "other").read_text() == ""
+
+    asyncio.run(main())
+
+
+def test_pipe_that_nobody_reads_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "CLOSE_S", 0.01, raising=False)
+    go_on = threading.Event()
+    real = os.write
+
+    def stuck(fd: int, data: bytes) -> int:
+        go_on.wait(10)
+        return real(fd, data)
+
+    async def main() -> None:
+        path = tmp_path / "access.log"
+        writer = AccessLog(str(path), compile_format("$request_method"))
+        writer(Context(request(), "/"))
+        monkeypatch.setattr(os, "write", stuck)
+        try:
+            with capture_logs() as logs:
+                await asyncio.wait_for(writer.close(), 3)
+            assert [log["event"] for log in logs] == ["access log closed before all was written"]
+            os.fstat(writer._fd)  # who writes to it still has it
+        finally:
+            go_on.set()
+        await until(lambda: writer._writing is None)
+        assert path.read_text() == "GET\n"
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(writer._fd)
+
+    asyncio.run(main())
+
+
+def test_disk_that_is_full_is_told_and_costs_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    async def main() -> None:
+        writer = AccessLog(str(tmp_path / "access.log"), compile_format("$request_method"))
+        writer(Context(request(), "/"))
+        monkeypatch.setattr(os, "write", full)
+        with capture_logs() as logs:
+            await writer.close()
+        assert [log["event"] for log in logs] == ["access log not written"]
+
+    asyncio.run(main())
+
+
+def test_process_does_not_wait_for_a_pipe_that_nobody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "CLOSE_S", 0.01, raising=False)
+    go_on, ended = threading.Event(), threading.Event()
+
+    def stuck(_fd: int, data: bytes) -> int:
+        go_on.wait(5)
+        ended.set()
+        return len(data)
+
+    async def main() -> AccessLog:
+        writer = AccessLog(str(tmp_path / "access.log"), compile_format("$request_method"))
+        writer(Context(request(), "/"))
+        monkeypatch.setattr(access_log, "_write", stuck)
+        await writer.close()
+        return writer
+
+    writer = asyncio.run(main())
+    try:
+        assert not ended.is_set()
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name == "access log")
+    finally:
+        go_on.set()
+        ended.wait(5)
+        os.close(writer._fd)

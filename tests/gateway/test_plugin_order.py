@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 
 from batchway.errors import BadRequest, InvalidResource
 from batchway.gateway import Gateway, apply
+from batchway.gateway.pipeline import filtered
 from batchway.model import Response
 from batchway.plugins import PLUGINS, Context, Credential, Plugin
-from tests.plugins.gateways import document, get, header, put, running, to
+from tests.loops import until
+from tests.plugins.gateways import document, get, header, put, request, running, to
 from tests.upstream.servers import Server
 
 
@@ -319,6 +321,13 @@ def test_two_consumers_with_one_key() -> None:
             found = gateway.credential("test-auth", "j")
             assert isinstance(found, Credential)
             assert found.consumer.username == "jack"
+            put(gateway, "/consumers/jack", {**CONSUMERS["jack"], "desc": "changed"})
+            put(gateway, "/consumers/jack/credentials/c", _held("j"))
+            apply.remove(gateway, "/consumers/jack/credentials/c")
+            found = gateway.credential("test-auth", "j")
+            assert found is not None
+            assert found.consumer.username == "jack"
+            assert found.consumer is gateway.consumer("jack")
             apply.remove(gateway, "/consumers/jack")
             found = gateway.credential("test-auth", "j")
             assert found is not None
@@ -502,5 +511,108 @@ def test_hosts_and_upstream_of_the_service() -> None:
             assert (await get(gateway, "/1", host="s.test")).status == 404
             assert (await get(gateway, "/1", host="t.test")).status == 200
             assert (len(first.requests), len(second.requests)) == (1, 2)
+
+    run(test)
+
+
+# --- requests that are cut off, and plugins that fail
+
+
+class Slow(Plugin):
+    """Never comes to an end with an answer."""
+
+    name = "test-slow"
+    priority = 90
+
+    async def filter_response(self, context: Context, response: Response) -> Response:
+        noted.append("filtering")
+        await asyncio.Event().wait()
+        return response
+
+
+class Faulty(Plugin):
+    """Fails when it is to take note."""
+
+    name = "test-faulty"
+    priority = 300
+
+    def log(self, context: Context) -> None:
+        message = "no space left"
+        raise OSError(message)
+
+
+@pytest.fixture(autouse=True)
+def more_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for plugin in (Slow, Faulty):
+        monkeypatch.setitem(PLUGINS, plugin.name, plugin)
+
+
+def test_answer_is_the_client_s_also_if_a_plugin_cannot_log_it() -> None:
+    async def test() -> None:
+        async with running(routes={"1": {"uri": "/", "plugins": {"test-faulty": {}, **ANSWER}}}) as gateway:
+            with capture_logs() as logs:
+                assert (await get(gateway)).status == 200
+            assert [log["event"] for log in logs] == ["request not noted"]
+            assert phases("log") == ["log 200 3 low=end"]
+
+    run(test)
+
+
+def test_request_that_is_cut_off_is_noted() -> None:
+    async def test() -> None:
+        async with (
+            Server() as server,
+            running(
+                routes={
+                    "1": {"uri": "/", "plugins": {"test-slow": {}, "test-high": {}}, "upstream": to(server)}
+                }
+            ) as gateway,
+        ):
+            seen: list[int] = []
+            gateway.observers = (lambda context: seen.append(context.status),)
+            task = asyncio.ensure_future(get(gateway))
+            await until(lambda: "filtering" in noted)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert seen == [499]
+            assert phases("log") == ["log 499 0 high"]
+
+    run(test)
+
+
+def test_body_is_closed_if_its_filter_is_cut_off() -> None:
+    class Body:
+        closed = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b""
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    async def test() -> None:
+        async with running(routes={"1": {"uri": "/", "plugins": {"test-slow": {}}}}) as gateway:
+            (slow,) = gateway.catalog.ready(gateway.catalog._entries["1"]).pipeline.filters
+            body = Body()
+            context = Context(request(), "/")
+            task = asyncio.ensure_future(filtered((slow,), context, Response(200, "", [], body)))
+            await until(lambda: "filtering" in noted)
+            task.cancel()
+            await asyncio.wait({task})
+            assert body.closed
+
+    run(test)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("routes", {"uri": "/"}), ("services", {})])
+def test_plugins_of_what_cannot_be_had_are_closed(kind: str, more: dict[str, str]) -> None:
+    async def test() -> None:
+        no_pem = "x" * 200
+        upstream = {"scheme": "https", "nodes": {}, "tls": {"client_cert": no_pem, "client_key": no_pem}}
+        async with running() as gateway:
+            with pytest.raises(InvalidResource):
+                put(gateway, f"/{kind}/1", {**more, "plugins": {"test-high": {}}, "upstream": upstream})
+            assert noted == ["close high"]
 
     run(test)

@@ -20,6 +20,7 @@ from .exchange import Exchange, exchange
 
 app = RpcApp()
 later: list[str] = []
+NDJSON = "application/x-ndjson"
 
 
 @app.method
@@ -99,8 +100,8 @@ def test_work_that_was_put_off() -> None:
     assert later == ["done"]
 
 
-def test_under_wsgi() -> None:
-    body = json.dumps([call("ping"), call("put_off")]).encode()
+def under_wsgi(said: Any, **more: str) -> tuple[str, bytes]:
+    body = json.dumps(said).encode()
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": "POST",
@@ -115,9 +116,33 @@ def test_under_wsgi() -> None:
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": io.StringIO(),
         "wsgi.url_scheme": "http",
+        **more,
     }
     response = get_wsgi_application()(environ, lambda status, _headers: statuses.append(status))
-    answers = json.loads(b"".join(response))
-    assert statuses == ["200 OK"]
-    assert [answer["result"] for answer in answers] == ["pong", "soon"]
+    return statuses[0], b"".join(response)
+
+
+def test_under_wsgi() -> None:
+    status, body = under_wsgi([call("ping"), call("put_off")])
+    assert status == "200 OK"
+    assert [answer["result"] for answer in json.loads(body)] == ["pong", "soon"]
     assert later == ["done"]
+
+
+def test_answers_in_lines_under_wsgi() -> None:
+    """Their calls run in a loop that ends with the view, before the server reads the response."""
+    status, body = under_wsgi([call("ping", None, number) for number in range(5)], HTTP_ACCEPT=NDJSON)
+    assert status == "200 OK"
+    assert sorted(json.loads(line)["id"] for line in body.splitlines()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("port", ["", "None", "0"])
+def test_socket_without_a_port(port: str) -> None:
+    """A Unix socket has none."""
+    status, body = under_wsgi(call("ping"), SERVER_PORT=port)
+    assert (status, json.loads(body)["result"]) == ("200 OK", "pong")
+
+
+def test_unix_socket_under_asgi() -> None:
+    found = post(call("ping"), (b"host", b"a.test"), server=("/run/site.sock", None))
+    assert json.loads(found.body)["result"] == "pong"

@@ -11,8 +11,12 @@ import pytest
 
 from batchway.errors import InvalidResource
 from batchway.gateway import Gateway
-from batchway.model import Response
-from tests.plugins.gateways import document, get, header, new_batch, put, running
+from batchway.model import Budget, Response
+from batchway.plugins import Registry
+from batchway.rpc import inside
+from tests.loops import until
+from tests.plugins.gateways import document, get, header, new_batch, put, request, running, to
+from tests.upstream.servers import Server
 
 SERVICE = """
 from batchway.rpc import Context, Procedure, RpcApp, method
@@ -177,5 +181,93 @@ def test_app_that_cannot_be_had(config: dict[str, Any], words: str) -> None:
             with pytest.raises(InvalidResource) as caught:
                 route(gateway, **{"json-rpc": config})
             assert words in caught.value.message
+
+    asyncio.run(main())
+
+
+def test_app_that_is_not_allowed_is_not_even_imported() -> None:
+    registry = Registry(None, {"json-rpc": {"apps": ["rpc_service:app"]}})
+    registry.check_plugin("json-rpc", {"app": "rpc_service:app"})
+    with pytest.raises(InvalidResource, match=r"rpc_broken:app is not in plugin_attr.json-rpc.apps"):
+        registry.check_plugin("json-rpc", {"app": "rpc_broken:app"})
+
+
+def test_limit_holds_for_requests_that_the_app_is_not_asked_for() -> None:
+    async def main() -> None:
+        async with Server() as server, running() as gateway:
+            served = {"app": "rpc_service:app", "_meta": {"filter": [["http_a", "==", "rpc"]]}}
+            plugins = {"json-rpc": served, "limit-count": {"count": 2, "time_window": 60}}
+            put(gateway, "/routes/1", {"uri": "/rpc", "plugins": plugins, "upstream": to(server)})
+            response = await post(gateway, calls("tennis@ping"), headers=[("a", "rpc")])
+            assert document(response)[0]["result"] == "pong"
+            assert [(await get(gateway, "/rpc")).status for _ in range(2)] == [200, 503]
+
+    asyncio.run(main())
+
+
+LINES = [("accept", "application/x-ndjson")]
+
+
+def test_answers_in_lines_to_an_item() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            batch = new_batch()
+            before = batch.remaining
+            response = await gateway.handle(
+                request("/rpc", "POST", body=calls(*["tennis@ping"] * 5), headers=LINES, batch=batch)
+            )
+            assert isinstance(response.body, bytes)
+            assert len(response.body.splitlines()) == 5
+            assert batch.remaining == before - len(response.body)
+            await until(lambda: not inside._running)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("headers", [[], LINES], ids=["whole", "in lines"])
+def test_answer_to_an_item_is_bounded(headers: list[tuple[str, str]]) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            batch = Budget(max_reply_size=100, max_response_size=1 << 20)
+            many = calls(*["tennis@ping"] * 20)
+            response = await post(gateway, many, headers=headers, batch=batch)
+            assert response.status == 502
+            assert "max_reply_size" in document(response)["error_msg"]
+            batch = Budget(max_reply_size=1 << 20, max_response_size=100)
+            assert (await post(gateway, many, headers=headers, batch=batch)).status == 502
+            await until(lambda: not inside._running)
+
+    asyncio.run(main())
+
+
+def test_client_that_leaves_half_way() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            response = await gateway.handle(
+                request("/rpc", "POST", body=calls(*["tennis@ping"] * 50), headers=LINES)
+            )
+            assert response.body is not None
+            assert not isinstance(response.body, bytes)
+            async for _ in response.body:
+                break
+            await response.body.aclose()
+            await until(lambda: not inside._running)
+
+    asyncio.run(main())
+
+
+def test_count_that_fails_leaves_nothing_behind() -> None:
+    """Nothing of `[1, ...]` is a call: the request itself is counted, once its answer has begun."""
+
+    async def main() -> None:
+        async with running() as gateway:
+            limit = {"count": "$http_none", "time_window": 60}
+            route(gateway, **{"limit-count": limit})
+            response = await post(gateway, msgspec.json.encode([1] * 50), headers=LINES)
+            assert response.status == 500
+            await until(lambda: not inside._running)
 
     asyncio.run(main())

@@ -1,12 +1,21 @@
 """What the settings ask for, before anything is started."""
 
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchway.config import Settings
-from batchway.errors import ConfigError
+from batchway.config import Address, Settings
+from batchway.errors import ConfigError, StoreError
+from batchway.plugins.counters import LocalCounters
 from batchway.server.from_settings import make_registry
+from batchway.server.listener import ListenError, bind
+from batchway.server.runtime import Runtime
+from tests.integration.ports import free_port
 
 
 def refusal(**settings: Any) -> str:
@@ -47,3 +56,105 @@ def test_batch_that_is_exposed_and_off(plugins: tuple[str, ...]) -> None:
 def test_batch_that_is_exposed_and_on() -> None:
     make_registry(Settings(expose_batch=True))
     make_registry(Settings(plugins=("batch-requests",), expose_batch=True))
+
+
+# --- a reload that comes to nothing
+
+
+class BrokenStore:
+    """Cannot be read."""
+
+    async def list(self, _prefix: str) -> Any:
+        raise StoreError("cannot be read")
+
+    async def close(self) -> None:
+        pass
+
+
+def settings(tmp_path: Path, **more: Any) -> Settings:
+    return Settings(
+        enable_admin=False,
+        enable_control=False,
+        plugins=("public-api",),
+        access_log=str(tmp_path / "access.log"),
+        **more,
+    )
+
+
+def make_runtime(tmp_path: Path) -> Runtime:
+    given = settings(tmp_path, node_listen=())
+    store: Any = BrokenStore()
+    return Runtime(given, make_registry(given), store, counters=LocalCounters())
+
+
+def open_files() -> set[str]:
+    return {os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.lexists(entry.path)}
+
+
+def test_reload_without_its_port_leaves_no_file_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        runtime = make_runtime(tmp_path)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = Address("127.0.0.1", taken.getsockname()[1])
+            with pytest.raises(ListenError):
+                await runtime.reload(settings(tmp_path, node_listen=(address,)))
+        assert str(tmp_path / "access.log") not in open_files()
+        await runtime.stop()
+
+    asyncio.run(main())
+
+
+def test_reload_without_its_log_leaves_no_port_taken(tmp_path: Path) -> None:
+    async def main() -> None:
+        runtime = make_runtime(tmp_path)
+        (tmp_path / "access.log").mkdir()
+        address = Address("127.0.0.1", free_port())
+        with pytest.raises(ConfigError):
+            await runtime.reload(settings(tmp_path, node_listen=(address,)))
+        bind(address).close()
+        await runtime.stop()
+
+    asyncio.run(main())
+
+
+def test_new_ports_are_served_also_if_the_store_cannot_be_read(tmp_path: Path) -> None:
+    """All else holds by then; and the next reload must not find them taken, by us."""
+
+    async def main() -> None:
+        runtime = make_runtime(tmp_path)
+        wanted = settings(tmp_path, node_listen=(Address("127.0.0.1", free_port()),))
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await runtime.reload(wanted)
+        _, writer = await asyncio.open_connection("127.0.0.1", wanted.node_listen[0].port)
+        writer.close()
+        await runtime.stop()
+
+    asyncio.run(main())
+
+
+def test_hurry_reaches_the_ports_that_a_reload_gave_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def waits(_scope: Any, _receive: Any, _send: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        runtime = make_runtime(tmp_path)
+        runtime._apps["data"] = waits
+        wanted = settings(tmp_path, node_listen=(Address("127.0.0.1", free_port()),))
+        with pytest.raises(StoreError):
+            await runtime.reload(wanted)
+        reader, writer = await asyncio.open_connection("127.0.0.1", wanted.node_listen[0].port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        await begun.wait()
+        with pytest.raises(StoreError):
+            await runtime.reload(settings(tmp_path, node_listen=()))
+        runtime.hurry()
+        await asyncio.wait_for(runtime.stop(), 5)
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(main())

@@ -6,12 +6,14 @@ slow, or a pipe that nobody reads, holds up no request.
 
 import asyncio
 import base64
-import binascii
 import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
@@ -26,6 +28,8 @@ FORMAT = (
 """An item's `batch_id` is that of the request that carried it."""
 DEFAULT_PATH = "logs/access.log"
 FLUSH_S = 0.2
+CLOSE_S = 5.0
+"""How long the last lines may take."""
 MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 """What cannot be written fast enough is dropped beyond that, and counted."""
 
@@ -77,7 +81,7 @@ def _remote_user(context: Context) -> str | None:
         return None
     try:
         return base64.b64decode(encoded).partition(b":")[0].decode("latin-1")
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         return None
 
 
@@ -107,9 +111,12 @@ class AccessLog:
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
+        self._closed = False
 
     def __call__(self, context: Context) -> None:
         """Take note of a request."""
+        if self._closed:  # a request that was cut off: by now the descriptor may be another file's
+            return
         if self._size > MAX_BUFFERED_BYTES:
             self._dropped += 1
             return
@@ -123,15 +130,17 @@ class AccessLog:
         self._timer = None
         lines, self._lines, self._size = self._lines, [], 0
         self._report_drops()
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(None, _write, self._fd, b"".join(lines))
+        self._writing = _in_thread(partial(_write, self._fd, b"".join(lines)))
         self._writing.add_done_callback(self._written)
 
     def _written(self, writing: "asyncio.Future[None]") -> None:
         self._writing = None
         if not writing.cancelled() and (error := writing.exception()) is not None:
             log.error("access log not written", error=str(error))
-        if self._lines:
+        if self._closed:
+            if self._owns:
+                os.close(self._fd)
+        elif self._lines:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
 
     def _report_drops(self) -> None:
@@ -140,20 +149,29 @@ class AccessLog:
             self._dropped = 0
 
     async def close(self) -> None:
-        """Write what there is and close the file."""
+        """Write what there is and close the file; a pipe that nobody reads is not waited for."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + CLOSE_S
+        while (self._lines or self._writing is not None) and loop.time() < end:
+            if self._writing is None:
+                self._flush_now()
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=end - loop.time())
+        self._closed = True
+        self._stop_timer()
+        if self._writing is not None:
+            log.warning("access log closed before all was written")
+        elif self._owns:
+            os.close(self._fd)
+
+    def _flush_now(self) -> None:
+        self._stop_timer()
+        self._flush()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._lines:
-            self._flush()
-            if self._writing is not None:
-                await asyncio.wait({self._writing})
-        if self._owns:
-            os.close(self._fd)
 
 
 _STANDARD = {"stdout": lambda: sys.stdout, "stderr": lambda: sys.stderr}
@@ -171,3 +189,30 @@ def _open(path: str) -> int:
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+def _in_thread(work: Callable[[], None]) -> "asyncio.Future[None]":
+    """Do it in a thread that the process does not wait for: a pipe that nobody reads would keep it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        error = None
+        try:
+            work()
+        except Exception as found:  # noqa: BLE001 - handed on
+            error = found
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(_settle, done, error)
+
+    Thread(target=run, name="access log", daemon=True).start()
+    return done
+
+
+def _settle(done: "asyncio.Future[None]", error: Exception | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

@@ -197,8 +197,17 @@ class Catalog:
             self.remove_route(id_)
             return
         plugins = self._build(route.plugins, f"/routes/{id_}")
+        try:
+            entry = self._make_entry(id_, route, plugins)
+        except BaseException:
+            close_all(plugins)
+            raise
+        self._replace(id_, entry)
+        self._routes[id_] = route
+
+    def _make_entry(self, id_: str, route: Route, plugins: Built) -> Entry:
         old = self._entries.get(id_)
-        entry = Entry(
+        return Entry(
             id_,
             route.uri_list,
             self._hosts(route),
@@ -213,8 +222,6 @@ class Catalog:
             route.timeout,
             route.name,
         )
-        self._replace(id_, entry)
-        self._routes[id_] = route
 
     def _hosts(self, route: Route) -> tuple[str, ...]:
         service = self._services.get(route.service_id or "")
@@ -241,7 +248,11 @@ class Catalog:
         """Add or replace a service. Raises like `put_route`."""
         plugins = self._build(service.plugins, f"/services/{id_}")
         old = self._services.get(id_)
-        client = self._make_client(service.upstream, None if old is None else old.client)
+        try:
+            client = self._make_client(service.upstream, None if old is None else old.client)
+        except BaseException:
+            close_all(plugins)
+            raise
         self._services[id_] = _Service(service, plugins, client)
         if old is not None:
             _close(old.plugins, old.client)

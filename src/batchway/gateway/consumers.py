@@ -16,6 +16,10 @@ _Place = tuple[str, str]
 """A consumer's name, and the id of one of its credentials or "" for those in the consumer itself."""
 
 
+_Indexed = dict[tuple[tuple[str, str], _Place], Credential]
+"""By plugin and identity, and the place that they stand in."""
+
+
 class _Known(Struct, frozen=True, gc=True, eq=False):
     consumer: Consumer
     plugins: Built
@@ -58,58 +62,64 @@ class Consumers:
         """Add or replace a consumer."""
         username = document.username
         self._forget_plugins(username)
+        before = self._indexed(username)
         consumer = Consumer(username, document.group_id, dict(document.labels))
         self._known[username] = _Known(consumer, plugins)
-        self._hold(username, "", held)
+        self._held.setdefault(username, {})[""] = held
+        self._index_again(username, before)
 
     def remove(self, username: str) -> None:
         """Forget a consumer. Its credentials are of no use any more."""
         self._forget_plugins(username)
+        before = self._indexed(username)
         self._known.pop(username, None)
-        self._drop(username, "")
+        self._let_go(username, "")
+        self._index_again(username, before)
 
     def put_credential(self, username: str, id_: str, held: Held) -> None:
         """Add or replace a credential."""
-        self._hold(username, id_, held)
+        before = self._indexed(username)
+        self._held.setdefault(username, {})[id_] = held
+        self._index_again(username, before)
 
     def remove_credential(self, username: str, id_: str) -> None:
         """Forget a credential."""
-        self._drop(username, id_)
+        before = self._indexed(username)
+        self._let_go(username, id_)
+        self._index_again(username, before)
 
     def close(self) -> None:
         """Free what the plugins hold."""
         for known in self._known.values():
             close_all(known.plugins)
 
-    def _hold(self, username: str, id_: str, held: Held) -> None:
-        self._leave_index(username)
-        self._held.setdefault(username, {})[id_] = held
-        self._enter_index(username)
-
-    def _drop(self, username: str, id_: str) -> None:
-        self._leave_index(username)
+    def _let_go(self, username: str, id_: str) -> None:
         held = self._held.get(username, {})
         held.pop(id_, None)
         if not held:
             self._held.pop(username, None)
-        self._enter_index(username)
 
-    def _leave_index(self, username: str) -> None:
-        for id_, held in self._held.get(username, {}).items():
-            for name, (identity, _) in held.items():
-                places = self._index.get((name, identity), {})
-                places.pop((username, id_), None)
-                if not places:
-                    self._index.pop((name, identity), None)
-
-    def _enter_index(self, username: str) -> None:
+    def _indexed(self, username: str) -> _Indexed:
+        """A consumer's credentials by what they are found by; none if it is not there."""
         known = self._known.get(username)
         if known is None:
-            return
-        for id_, held in self._held.get(username, {}).items():
-            for name, (identity, config) in held.items():
-                credential = Credential(known.consumer, config, id_ or None)
-                self._index.setdefault((name, identity), {})[username, id_] = credential
+            return {}
+        return {
+            ((name, identity), (username, id_)): Credential(known.consumer, config, id_ or None)
+            for id_, held in self._held.get(username, {}).items()
+            for name, (identity, config) in held.items()
+        }
+
+    def _index_again(self, username: str, before: _Indexed) -> None:
+        """Index a consumer's credentials; one that was there `before` stays first if it was."""
+        now = self._indexed(username)
+        for (shown, place), credential in now.items():
+            self._index.setdefault(shown, {})[place] = credential
+        for shown, place in before.keys() - now.keys():
+            places = self._index[shown]
+            del places[place]
+            if not places:
+                del self._index[shown]
 
     def _forget_plugins(self, username: str) -> None:
         known = self._known.get(username)

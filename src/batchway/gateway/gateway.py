@@ -3,6 +3,7 @@
 It knows nothing of batches. An item and a request from the wire take this way alike.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 _MAX_FOUND = 8192
 _MAX_FOUND_SIZE = 256
+_CUT_OFF = 499
+"""nginx's number for a client that has left; also for an item that was late for its batch."""
 _NEVER_SENT_ON = frozenset({"CONNECT", "TRACE"})
 
 _Asked = tuple[bytes | None, str, str]
@@ -126,6 +129,14 @@ class Gateway:
 
     async def _handle(self, request: Request) -> Response:
         context = Context(request, request.path)
+        try:
+            return await self._handle_noted(context)
+        except (asyncio.CancelledError, ClientGone):
+            context.status = _CUT_OFF
+            self._over(context)
+            raise
+
+    async def _handle_noted(self, context: Context) -> Response:
         rules = self.catalog.rules
         try:
             response = await self._answer(context)
@@ -144,10 +155,12 @@ class Gateway:
 
     def _over(self, context: Context) -> None:
         pipeline: Pipeline = context.pipeline or NO_PLUGINS
-        for plugin in (*self.catalog.rules.log, *pipeline.log):
-            plugin.log(context)
-        for observer in self.observers:
-            observer(context)
+        plugins = (*self.catalog.rules.log, *pipeline.log)
+        for note in (*(plugin.log for plugin in plugins), *self.observers):
+            try:
+                note(context)
+            except Exception:  # the answer is there, and the others want to take note of it too
+                log.exception("request not noted", path=context.path, route=context.route.id)
 
     async def _answer(self, context: Context) -> Response:
         """Raises BatchwayError."""
@@ -184,8 +197,10 @@ class Gateway:
             if merged is not None:
                 context.pipeline = pipeline = merged.pipeline
                 response = await ask(merged.rewrite, "rewrite", context)
-        context.counting = pipeline.counting
-        return response or await ask(pipeline.access, "access", context)
+        if response is not None:
+            return response
+        access = pipeline.admitting(context) if pipeline.counting else pipeline.access
+        return await ask(access, "access", context)
 
     async def _send(self, context: Context, ready: Ready) -> Response:
         client = ready.client

@@ -6,10 +6,10 @@ import structlog
 from msgspec import Struct
 
 from batchway.errors import BatchwayError, InternalError
-from batchway.model import Response, error_response
+from batchway.model import BodyStream, Response, error_response
 from batchway.plugins import Context, Plugin
 from batchway.plugins.base import takes_part
-from batchway.plugins.meta import Conditional
+from batchway.plugins.meta import Conditional, is_asked
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +23,10 @@ class Pipeline(Struct, frozen=True, gc=True, eq=False):
     plugins: dict[str, Plugin]
     rewrite: tuple[Plugin, ...] = ()
     access: tuple[Plugin, ...] = ()
+    calls: tuple[Plugin, ...] = ()
+    """Those that a request to carries calls."""
     counting: tuple[Plugin, ...] = ()
-    """Those that count calls; requests are counted in `access`."""
+    """Those that count calls, where there are such; requests are counted in `access`."""
     filters: tuple[Plugin, ...] = ()
     log: tuple[Plugin, ...] = ()
 
@@ -36,16 +38,24 @@ class Pipeline(Struct, frozen=True, gc=True, eq=False):
             merged |= built
         plugins = {name: plugin for name, plugin in merged.items() if plugin is not None}
         ordered = sorted(plugins.values(), key=lambda plugin: -_priority(plugin))
-        has_calls = any(_inner(plugin).has_calls for plugin in ordered)
-        counting = [plugin for plugin in ordered if has_calls and _inner(plugin).counts]
+        calls = tuple(plugin for plugin in ordered if _inner(plugin).has_calls)
+        counting = tuple(plugin for plugin in ordered if calls and _inner(plugin).counts)
         return cls(
             plugins,
             _in_phase(ordered, "rewrite"),
-            tuple(plugin for plugin in _in_phase(ordered, "access") if plugin not in counting),
-            tuple(counting),
+            _in_phase(ordered, "access"),
+            calls,
+            counting,
             _in_phase(ordered, "filter_response"),
             _in_phase(ordered, "log"),
         )
+
+    def admitting(self, context: Context) -> tuple[Plugin, ...]:
+        """Those to ask in `access`: without the counting ones, if what follows has its calls counted."""
+        if not any(is_asked(plugin, context) for plugin in self.calls):
+            return self.access
+        context.counting = self.counting
+        return tuple(plugin for plugin in self.access if plugin not in self.counting)
 
 
 NO_PLUGINS = Pipeline({})
@@ -85,8 +95,16 @@ async def filtered(plugins: Iterable[Plugin], context: Context, response: Respon
         except Exception:
             log.exception("plugin failed", plugin=_inner(plugin).name, route=context.route.id)
             response = error_response(InternalError())
+        except BaseException:  # cancelled: nobody else will close it
+            await close_body(before)
+            raise
         else:
             continue
-        if before is not None and not isinstance(before, bytes):
-            await before.aclose()
+        await close_body(before)
     return response
+
+
+async def close_body(body: bytes | BodyStream | None) -> None:
+    """Close it if it is a stream: nobody will read it."""
+    if body is not None and not isinstance(body, bytes):
+        await body.aclose()

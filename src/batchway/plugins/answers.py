@@ -1,6 +1,7 @@
 """Answers that plugins make: framed as HTTP asks for, and paid for by the batch they belong to."""
 
-from batchway.model import REASONS, Response
+from batchway.errors import ReplyTooLarge
+from batchway.model import REASONS, BodyStream, Response
 from batchway.plugins.context import Context
 
 Pairs = list[tuple[bytes, bytes]]
@@ -27,6 +28,38 @@ def put_body(context: Context, response: Response, body: bytes) -> None:
     if budget is not None:
         budget.give_back(len(old) if isinstance(old, bytes) else 0)
         budget.take(len(response.body or b""))
+
+
+async def pay_for_body(context: Context, response: Response) -> None:
+    """Of an item, have the body read whole and its batch pay for it, as if an upstream had sent it.
+
+    Raises ReplyTooLarge.
+    """
+    batch, body = context.original.batch, response.body
+    if batch is None or body is None:
+        return
+    if not isinstance(body, bytes):
+        body = response.body = await _whole(body, batch.max_reply_size)
+    _check_size(len(body), batch.max_reply_size)
+    batch.take(len(body))
+
+
+async def _whole(body: BodyStream, max_bytes: int) -> bytes:
+    pieces, size = [], 0
+    try:
+        async for piece in body:
+            size += len(piece)
+            _check_size(size, max_bytes)
+            pieces.append(piece)
+    finally:
+        await body.aclose()
+    return b"".join(pieces)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        message = "the reply is larger than max_reply_size"
+        raise ReplyTooLarge(message)
 
 
 def is_bodiless(context: Context, response: Response) -> bool:

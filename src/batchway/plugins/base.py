@@ -82,6 +82,9 @@ class Plugins(Protocol):
     def check_plugin(self, name: str, config: object, *, consumer: bool = False) -> Struct:
         """The plugin's config. Raises InvalidResource."""
 
+    def attributes(self, name: str) -> Any:
+        """The `plugin_attr` of an enabled plugin, or its defaults."""
+
 
 class PublicApi(Struct, frozen=True):
     """An endpoint that a plugin offers; a route with `public-api` makes it reachable."""

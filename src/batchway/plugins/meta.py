@@ -45,30 +45,30 @@ class Conditional(Plugin):
 
     async def rewrite(self, context: Context) -> Response | None:
         """The inner plugin's, if it is asked."""
-        return self._in_other_words(await self.inner.rewrite(context)) if self._is_asked(context) else None
+        return self._in_other_words(await self.inner.rewrite(context)) if self.is_asked(context) else None
 
     async def access(self, context: Context) -> Response | None:
         """The inner plugin's, if it is asked."""
-        return self._in_other_words(await self.inner.access(context)) if self._is_asked(context) else None
+        return self._in_other_words(await self.inner.access(context)) if self.is_asked(context) else None
 
     async def count(self, context: Context) -> Response | None:
         """The inner plugin's, if it is asked."""
-        return self._in_other_words(await self.inner.count(context)) if self._is_asked(context) else None
+        return self._in_other_words(await self.inner.count(context)) if self.is_asked(context) else None
 
     async def filter_response(self, context: Context, response: Response) -> Response:
         """The inner plugin's, if it is asked."""
-        return await self.inner.filter_response(context, response) if self._is_asked(context) else response
+        return await self.inner.filter_response(context, response) if self.is_asked(context) else response
 
     def log(self, context: Context) -> None:
         """The inner plugin's, if it is asked."""
-        if self._is_asked(context):
+        if self.is_asked(context):
             self.inner.log(context)
 
     def close(self) -> None:
         """Close the inner plugin."""
         self.inner.close()
 
-    def _is_asked(self, context: Context) -> bool:
+    def is_asked(self, context: Context) -> bool:
         """Decided once for a request: what a plugin changes must not change which plugins see it."""
         if self._holds is None:
             return True
@@ -87,6 +87,11 @@ class Conditional(Plugin):
         kept = [pair for pair in response.headers if pair[0].lower() not in _OF_THE_BODY]
         headers = [*kept, (b"Content-Type", content_type)]
         return Response(response.status, response.reason or REASONS.get(response.status, ""), headers, body)
+
+
+def is_asked(plugin: Plugin, context: Context) -> bool:
+    """Whether the plugin has a say in this request."""
+    return not isinstance(plugin, Conditional) or plugin.is_asked(context)
 
 
 _OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding"})

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from batchway.errors import RouteNotFound
 from batchway.model import Response
+from batchway.plugins.answers import pay_for_body
 from batchway.plugins.base import Plugin
 from batchway.plugins.context import Context
 
@@ -31,4 +32,6 @@ class PublicApiPlugin(Plugin):
         if handler is None:
             message = "404 Not Found"
             raise RouteNotFound(message)
-        return await handler(request)
+        response = await handler(request)
+        await pay_for_body(context, response)
+        return response

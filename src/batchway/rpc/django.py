@@ -24,10 +24,18 @@ def rpc_view(app: RpcApp) -> View:
     async def view(request: Any) -> Any:
         response = await ask(app, _request(request), {})
         if not hasattr(request, "scope"):
+            await _finish(response)
             await app.finish_background()
         return _response(response)
 
     return csrf_exempt(view)  # type: ignore[no-any-return]  # Django ships no types
+
+
+async def _finish(response: Response) -> None:
+    """Read the body whole: under WSGI the loop that its calls run in ends with the view."""
+    body = response.body
+    if body is not None and not isinstance(body, bytes):
+        response.body = b"".join([piece async for piece in body])
 
 
 def _request(request: Any) -> Request:
@@ -36,7 +44,7 @@ def _request(request: Any) -> Request:
         meta.get("REMOTE_ADDR") or "",
         request.scheme,
         request.get_host(),
-        int(meta.get("SERVER_PORT") or 80),
+        _port(meta.get("SERVER_PORT")),
     )
     pairs = (
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.items()
@@ -49,6 +57,11 @@ def _request(request: Any) -> Request:
         request.body,
         origin,
     )
+
+
+def _port(said: str | None) -> int:
+    """On a Unix socket there is none, which Django puts in various words."""
+    return int(said) if said is not None and said.isdecimal() else 80
 
 
 def _response(response: Response) -> Any:

@@ -78,9 +78,16 @@ class _Visit:
         except Exception:
             if not self._gone.is_set():
                 log.exception("the app failed", path=scope["path"])
-        finally:
-            if not self._gone.is_set():
-                await self._messages.put(None)
+        except asyncio.CancelledError:  # the loop ends: what waits to be read is not the whole
+            self._end_at_once()
+            raise
+        if not self._gone.is_set():
+            await self._messages.put(None)
+
+    def _end_at_once(self) -> None:
+        if self._messages.full():
+            self._messages.get_nowait()
+        self._messages.put_nowait(None)
 
     async def _receive(self) -> Message:
         if self._whole is not None:
@@ -138,13 +145,16 @@ class _Pieces:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         message = self._message
-        while message is not None:
-            piece: bytes = message.get("body", b"")
-            if piece:
-                yield piece
-            if not message.get("more_body", False):
-                return
-            message = await self._visit.next()
+        try:
+            while message is not None:
+                piece: bytes = message.get("body", b"")
+                if piece:
+                    yield piece
+                if not message.get("more_body", False):
+                    return
+                message = await self._visit.next()
+        finally:  # not everybody who stops half-way calls `aclose`
+            self._visit.leave()
         broken = "the app ended before its answer"
         raise UpstreamBroken(broken)
 

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from batchway.errors import ConfigError, InvalidResource
 from batchway.model import BatchReport, Request, Response, read_body
 from batchway.plugins import Context, Gateway, Plugin
+from batchway.plugins.answers import drop_body, pay_for_body
 from batchway.plugins.base import Plugins
 from batchway.rpc import context as rpc
 from batchway.rpc.errors import LimitExceeded
@@ -41,15 +42,15 @@ class JsonRpc(Plugin):
 
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         super().__init__(config, gateway, owner)
-        allowed = gateway.attributes(self.name).apps
-        if allowed is not None and config.app not in allowed:
-            message = f"config of plugin json-rpc: {config.app} is not in plugin_attr.json-rpc.apps"
-            raise InvalidResource(message)
         self._app = _load(config)
 
     @classmethod
     def check(cls, config: Any, registry: Plugins) -> None:
-        """Raises InvalidResource for an app that cannot be had."""
+        """Raises InvalidResource for an app that cannot be had. One that is not allowed is not imported."""
+        allowed = registry.attributes(cls.name).apps
+        if allowed is not None and config.app not in allowed:
+            message = f"config of plugin json-rpc: {config.app} is not in plugin_attr.json-rpc.apps"
+            raise InvalidResource(message)
         _load(config)
 
     async def access(self, context: Context) -> Response | None:
@@ -60,6 +61,7 @@ class JsonRpc(Plugin):
             context.change(body=await read_body(request.body, request.batch.max_reply_size))
         began = time.perf_counter()
         response = await ask(self._app, context.request, {MIDDLEWARE: (counted,)})
+        await pay_for_body(context, response)
         if not counted.calls:
             return await counted.request(response)
         note = self.gateway.note_batch
@@ -97,12 +99,15 @@ class _Counted:
 
     async def request(self, response: Response) -> Response:
         """`response` to a request without a call that could be counted: it is counted itself."""
-        refusal = await self._count()
-        if refusal is None:
-            return response
-        if response.body is not None and not isinstance(response.body, bytes):
-            await response.body.aclose()
-        return refusal
+        refusal = None
+        try:
+            refusal = await self._count()
+        except BaseException:
+            await drop_body(response)
+            raise
+        if refusal is not None:
+            await drop_body(response)
+        return refusal or response
 
     async def _count(self) -> Response | None:
         for plugin in self._context.counting:

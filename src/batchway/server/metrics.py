@@ -10,8 +10,8 @@ from batchway.wire import Receive, Scope, Send, serve_reads
 class MetricsApp:
     """`GET` of the export URI; nothing else is here."""
 
-    def __init__(self, attributes: Callable[[], ExportAttributes]) -> None:
-        """`attributes` are the plugin's, as they are now."""
+    def __init__(self, attributes: Callable[[], ExportAttributes | None]) -> None:
+        """`attributes` are the plugin's, as they are now; None once it is switched off."""
         self._attributes = attributes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -20,7 +20,7 @@ class MetricsApp:
 
     def _answer(self, scope: Scope) -> Response:
         attributes = self._attributes()
-        if scope["path"] != attributes.export_uri:
+        if attributes is None or scope["path"] != attributes.export_uri:
             return json_response(404, {"error_msg": "404 Not Found"})
         if scope["method"] not in ("GET", "HEAD"):
             refusal = json_response(405, {"error_msg": "method not allowed, expected GET"})

@@ -18,7 +18,6 @@ from batchway.gateway.access_log import AccessLog
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
-from batchway.plugins.prometheus import Prometheus
 from batchway.server.control import ControlApp
 from batchway.server.from_settings import (
     make_access,
@@ -188,10 +187,10 @@ class Runtime:
             "data": self._app,
             "admin": self._admin,
             "control": ControlApp(self._health),
-            "metrics": MetricsApp(lambda: self._gateway.attributes(Prometheus.name)),
+            "metrics": MetricsApp(lambda: export_attributes(self.settings)),
         }
         self._listeners: dict[Place, Listener] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Listener] = {}
         self._following: asyncio.Task[None] | None = None
         self._access_log: AccessLog | None = None
 
@@ -271,8 +270,12 @@ class Runtime:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
         registry = make_registry(settings)
         access = make_access(settings, registry)
-        fresh_log = make_access_log(settings)
         fresh = self._bind_new(settings)
+        try:
+            fresh_log = make_access_log(settings)
+        except BaseException:
+            _give_up(fresh)
+            raise
         self.settings = settings
         self._bounds.limits = settings.limits
         self._gateway.use(
@@ -286,11 +289,13 @@ class Runtime:
         self._app.trust = make_trust(settings)
         self._admin.access = access
         self._sync.keyring = access.keyring
-        await self._use_access_log(fresh_log)
-        if isinstance(self._store, YamlFileStore):
-            await self._store.reread(reader(settings, registry).values)
-        await self._sync.load()
-        self._swap_listeners(fresh, settings)
+        try:
+            await self._use_access_log(fresh_log)
+            if isinstance(self._store, YamlFileStore):
+                await self._store.reread(reader(settings, registry).values)
+            await self._sync.load()
+        finally:  # the rest holds already, also where the store cannot be read
+            self._swap_listeners(fresh, settings)
         await asyncio.sleep(0)  # the ports that are given up are closed when this returns
 
     def _bind_new(self, settings: Settings) -> dict[Place, Listener]:
@@ -301,8 +306,7 @@ class Runtime:
                 if place not in self._listeners and (listener := self._listener(place)) is not None:
                     fresh[place] = listener
         except BaseException:
-            for listener in fresh.values():
-                listener.give_up()
+            _give_up(fresh)
             raise
         return fresh
 
@@ -314,8 +318,8 @@ class Runtime:
         self._listeners |= fresh
         for listener in gone:  # they drain while we go on
             retiring = asyncio.create_task(listener.stop(settings.limits.shutdown_grace_s))
-            self._retiring.add(retiring)
-            retiring.add_done_callback(self._retiring.discard)
+            self._retiring[retiring] = listener
+            retiring.add_done_callback(self._retiring.pop)
 
     async def stop(self) -> None:
         """Drain: accept no more, let running batches finish for the configured grace."""
@@ -336,8 +340,13 @@ class Runtime:
 
     def hurry(self) -> None:
         """Cut the draining short."""
-        for listener in self._listeners.values():
+        for listener in (*self._listeners.values(), *self._retiring.values()):
             listener.hurry()
+
+
+def _give_up(listeners: dict[Place, Listener]) -> None:
+    for listener in listeners.values():
+        listener.give_up()
 
 
 def _settle_memory() -> None:
