@@ -14,12 +14,20 @@ from batchway.gateway import Gateway
 from batchway.model import Budget, Response
 from batchway.plugins import Registry
 from batchway.rpc import inside
+from batchway.rpc.plugin import finish_apps
 from tests.loops import until
 from tests.plugins.gateways import document, get, header, new_batch, put, request, running, to
 from tests.upstream.servers import Server
 
 SERVICE = """
+import asyncio
 from batchway.rpc import Context, Procedure, RpcApp, method
+
+later: list[str] = []
+
+async def do_later() -> None:
+    await asyncio.sleep(0.05)
+    later.append("done")
 
 class Tennis(Procedure):
     name = "tennis"
@@ -27,6 +35,11 @@ class Tennis(Procedure):
     @method
     async def ping(self) -> str:
         return "pong"
+
+    @method
+    async def put_off(self, context: Context) -> str:
+        context.after(do_later)
+        return "soon"
 
     @method
     async def who(self, context: Context) -> str:
@@ -269,5 +282,16 @@ def test_count_that_fails_leaves_nothing_behind() -> None:
             response = await post(gateway, msgspec.json.encode([1] * 50), headers=LINES)
             assert response.status == 500
             await until(lambda: not inside._running)
+
+    asyncio.run(main())
+
+
+def test_what_calls_have_put_off_is_waited_for_at_the_end() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            assert document(await post(gateway, calls("tennis@put_off")))[0]["result"] == "soon"
+        await finish_apps()
+        assert sys.modules["rpc_service"].later == ["done"]
 
     asyncio.run(main())

@@ -1,7 +1,9 @@
 """`json-rpc`: a route that serves a JSON-RPC app of this process, each call counted as a request."""
 
+import asyncio
 import time
 from typing import Annotated, Any, ClassVar, Literal
+from weakref import WeakSet
 
 from msgspec import Meta, Struct
 
@@ -11,6 +13,7 @@ from batchway.plugins import Context, Gateway, Plugin
 from batchway.plugins.answers import drop_body, pay_for_body
 from batchway.plugins.base import Plugins
 from batchway.rpc import context as rpc
+from batchway.rpc.app import RpcApp
 from batchway.rpc.errors import LimitExceeded
 from batchway.rpc.http import MIDDLEWARE
 from batchway.rpc.importing import load_app
@@ -43,6 +46,7 @@ class JsonRpc(Plugin):
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         super().__init__(config, gateway, owner)
         self._app = _load(config)
+        _apps.add(self._app)
 
     @classmethod
     def check(cls, config: Any, registry: Plugins) -> None:
@@ -70,7 +74,15 @@ class JsonRpc(Plugin):
         return response
 
 
-def _load(config: Config) -> Any:
+_apps: WeakSet[RpcApp] = WeakSet()
+
+
+async def finish_apps() -> None:
+    """Wait for what calls have put off, for as long as each app's `background_grace_s` says."""
+    await asyncio.gather(*(app.finish_background() for app in list(_apps)))
+
+
+def _load(config: Config) -> RpcApp:
     """Raises InvalidResource."""
     try:
         return load_app(config.app, config.profile)

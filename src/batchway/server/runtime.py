@@ -18,6 +18,7 @@ from batchway.gateway.access_log import AccessLog
 from batchway.plugins import Registry
 from batchway.plugins.base import Counters
 from batchway.plugins.counters import LocalCounters
+from batchway.rpc.plugin import finish_apps
 from batchway.server.control import ControlApp
 from batchway.server.from_settings import (
     make_access,
@@ -330,6 +331,7 @@ class Runtime:
     async def _end(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        await finish_apps()
         if self._access_log is not None:
             await self._access_log.close()
         self._gateway.close()
