@@ -116,6 +116,18 @@ def test_each_call_counts_as_one_request() -> None:
     asyncio.run(main())
 
 
+def test_call_of_an_unknown_method_counts_too() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway, **{"limit-count": {"count": 3, "time_window": 60}})
+            response = await post(gateway, calls("tennis@ping", *["tennis@none"] * 4))
+            answers = document(response)
+            codes = [answer.get("error", {}).get("code") for answer in answers]
+            assert codes == [None, -32601, -32601, -32005, -32005]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"[1]"])
 def test_request_without_a_call_counts_too(body: bytes) -> None:
     async def main() -> None:

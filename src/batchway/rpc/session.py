@@ -208,7 +208,21 @@ class Session:
             read_params(entry.params)
         except Unfit as error:
             return self._teller.tell(entry, error)
+        if self._caller.middleware:  # to whoever counts calls, this is one, too
+            return self._run_unknown(entry)
         return self._teller.tell(entry, MethodNotFound())
+
+    async def _run_unknown(self, call: Call) -> Response:
+        context = self.context.of_call(call, 1, self._service.background)
+
+        async def innermost(_: Context) -> None:
+            raise MethodNotFound
+
+        try:
+            await around(self._caller.middleware, context, innermost)()
+        except Exception as error:  # noqa: BLE001 - told to the client or to the log
+            return self._teller.tell(call, error)
+        return self._teller.tell(call, MethodNotFound())
 
     async def _run(self, method: Method | ProxyMethod, call: Call) -> Response:
         background = self._service.background
