@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchway.cli.config_option import config_option
 from batchway.cli.printable import printable
 from batchway.cli.stored import Finding, examine
 from batchway.config import Settings, load
@@ -19,15 +20,7 @@ from batchway.store.yaml_file import FaultyFile, read_once
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("conf/config.yaml"),
-    show_default=True,
-    help="The config file that `batchway serve` is given.",
-)
+@config_option()
 @click.pass_context
 def check(ctx: click.Context, path: Path) -> None:
     """Validate the config file and the stored resources. Writes nothing.

@@ -15,6 +15,7 @@ from batchway.admin.access import Access, PluginSchemas
 from batchway.admin.kinds import Document, Place, locate
 from batchway.admin.references import ParentMissing
 from batchway.admin.resource import NotFound, Resources
+from batchway.cli.config_option import config_option
 from batchway.cli.failures import BadFile
 from batchway.config import Settings, load
 from batchway.config.data_encryption import read_keyring
@@ -159,14 +160,7 @@ def options(command: F) -> F:
 
 
 _OPTIONS = (
-    click.option(
-        "--config",
-        "-c",
-        type=click.Path(path_type=Path, dir_okay=False),
-        default=Path("conf/config.yaml"),
-        show_default=True,
-        help="The config file that names the store.",
-    ),
+    config_option("config", "The config file that names the store."),
     click.option("--admin", metavar="URL", help="Of a gateway's Admin API, instead of a store."),
     click.option(
         "--key",

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from batchway import __version__
 from batchway.cli import logs
+from batchway.cli.config_option import config_option
 from batchway.cli.printable import printable
 from batchway.config import LogSettings, load
 from batchway.errors import ConfigError
@@ -37,15 +38,7 @@ class Found(Struct, frozen=True):
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("conf/config.yaml"),
-    show_default=True,
-    help="The config file that `batchway serve` is given.",
-)
+@config_option()
 @click.option("--json", "as_json", is_flag=True, help="An array of objects instead of a table.")
 def plugins(path: Path, as_json: bool) -> None:
     """List the plugins that are installed, in the order in which they see a request.

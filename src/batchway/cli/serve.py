@@ -7,6 +7,7 @@ import click
 import structlog
 
 from batchway.cli import logs
+from batchway.cli.config_option import config_option
 from batchway.config import Settings, ensure_admin_key, load
 from batchway.errors import ConfigError
 from batchway.plugins import all_plugins
@@ -16,15 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 @click.command(short_help="Run the gateway and its Admin API.")
-@click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("conf/config.yaml"),
-    show_default=True,
-    help="Configuration with APISIX's keys. Need not exist: the defaults work.",
-)
+@config_option(help="Configuration with APISIX's keys. Need not exist: the defaults work.")
 def serve(path: Path) -> None:
     """Run the gateway (127.0.0.1:9080) and its Admin API (127.0.0.1:9180).
 
