@@ -116,6 +116,37 @@ def test_each_call_counts_as_one_request() -> None:
     asyncio.run(main())
 
 
+def test_limit_of_a_global_rule_counts_each_call() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway, **{"limit-count": {"count": 7, "time_window": 60}})
+            limit = {"count": 5, "time_window": 60, "rejected_code": 429}
+            put(gateway, "/global_rules/1", {"plugins": {"limit-count": limit}})
+            assert (await post(gateway, b"[]")).status == 200
+            response = await post(gateway, calls(*["tennis@ping"] * 6))
+            codes = [answer.get("error", {}).get("code") for answer in document(response)]
+            assert codes == [None] * 4 + [-32005] * 2
+            assert (await post(gateway, calls("tennis@ping"))).status == 429
+
+    asyncio.run(main())
+
+
+def test_global_rule_that_serves_an_app_counts_its_calls() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            put(gateway, "/routes/1", {"uri": "/rpc", "plugins": {}})
+            limit = {"count": 2, "time_window": 60, "_meta": {"filter": [["arg_free", "~=", "yes"]]}}
+            plugins = {"limit-count": limit, "json-rpc": {"app": "rpc_service:app"}}
+            put(gateway, "/global_rules/1", {"plugins": plugins})
+            body = calls(*["tennis@ping"] * 3)
+            codes = [answer.get("error", {}).get("code") for answer in document(await post(gateway, body))]
+            assert codes == [None, None, -32005]
+            free = document(await post(gateway, body, query="free=yes"))
+            assert [answer.get("result") for answer in free] == ["pong"] * 3
+
+    asyncio.run(main())
+
+
 def test_call_of_an_unknown_method_counts_too() -> None:
     async def main() -> None:
         async with running() as gateway:

@@ -185,6 +185,7 @@ class Gateway:
 
     async def _through_rules(self, context: Context) -> Response | None:
         rules = self.catalog.rules
+        context.counted = rules.counting
         response = await ask(rules.rewrite, "rewrite", context)
         return response or await ask(rules.access, "access", context)
 
@@ -199,7 +200,7 @@ class Gateway:
                 response = await ask(merged.rewrite, "rewrite", context)
         if response is not None:
             return response
-        access = pipeline.admitting(context) if pipeline.counting else pipeline.access
+        access = pipeline.admitting(context) if pipeline.calls else pipeline.access
         return await ask(access, "access", context)
 
     async def _send(self, context: Context, ready: Ready) -> Response:

@@ -26,7 +26,7 @@ class Pipeline(Struct, frozen=True, gc=True, eq=False):
     calls: tuple[Plugin, ...] = ()
     """Those that a request to carries calls."""
     counting: tuple[Plugin, ...] = ()
-    """Those that count calls, where there are such; requests are counted in `access`."""
+    """Those that count requests, in `access`, and calls, where there are such."""
     filters: tuple[Plugin, ...] = ()
     log: tuple[Plugin, ...] = ()
 
@@ -39,7 +39,7 @@ class Pipeline(Struct, frozen=True, gc=True, eq=False):
         plugins = {name: plugin for name, plugin in merged.items() if plugin is not None}
         ordered = sorted(plugins.values(), key=lambda plugin: -_priority(plugin))
         calls = tuple(plugin for plugin in ordered if _inner(plugin).has_calls)
-        counting = tuple(plugin for plugin in ordered if calls and _inner(plugin).counts)
+        counting = tuple(plugin for plugin in ordered if _inner(plugin).counts)
         return cls(
             plugins,
             _in_phase(ordered, "rewrite"),

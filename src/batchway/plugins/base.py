@@ -120,7 +120,7 @@ class Plugin:
     counts: ClassVar[bool] = False
     """Whether it counts requests, by `count`."""
     has_calls: ClassVar[bool] = False
-    """Whether a request to it carries calls, each of which it has counted by `Context.counting`."""
+    """Whether a request to it carries calls, each of which it has counted (`Context.counting`, `counted`)."""
 
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         """`owner` names what the config stands in, such as `/routes/1`. Raises InvalidResource."""

@@ -60,6 +60,7 @@ class Context:
         "began",
         "body_bytes",
         "consumer",
+        "counted",
         "counting",
         "credential",
         "original",
@@ -93,6 +94,8 @@ class Context:
         """The gateway's: which plugins the request goes through."""
         self.counting: tuple[Plugin, ...] = ()
         """Where calls are counted and not their request: the plugins to ask for each call."""
+        self.counted: tuple[Plugin, ...] = ()
+        """Those that have counted the request before its route was asked: for each call but the first."""
         self.began = time.perf_counter()
         self.status = 0
         """Of the answer, once there is one."""

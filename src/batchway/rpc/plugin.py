@@ -122,8 +122,11 @@ class _Counted:
         return refusal or response
 
     async def _count(self) -> Response | None:
-        for plugin in self._context.counting:
-            refusal = await plugin.count(self._context)
+        context = self._context
+        # What holds for all routes has counted the request already: that pays for its first call.
+        also = context.counted if self.calls > 1 else ()
+        for plugin in (*also, *context.counting):
+            refusal = await plugin.count(context)
             if refusal is not None:
                 return refusal
         return None
