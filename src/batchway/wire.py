@@ -1,8 +1,8 @@
 """The wire side that every ASGI app of ours shares: a request's body, a response, the lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -16,6 +16,28 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Pairs = Iterable[tuple[bytes, bytes]]
+
+
+class Whole(Protocol):
+    """A request that is there whole, and the way of its answer: what our own server has besides ASGI."""
+
+    scope: Scope
+    send: Send
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left; the task that works for it is cancelled then."""
+
+    @property
+    def response_started(self) -> bool:
+        """Whether some of an answer is sent."""
+
+    def take_body(self) -> bytes:
+        """The request's body."""
+
+    def answer(self, status: int, headers: Pairs, body: bytes | None) -> bool:
+        """Send a whole answer; False if that would not go on to the client now, and nothing is sent."""
 
 
 class WireBody:
@@ -87,6 +109,14 @@ class WireBody:
 
 
 _BODILESS = (204, 304)
+
+
+async def send_whole(response: Response, exchange: Whole) -> None:
+    """Send all of `response`: with one write, if its body is there."""
+    body = response.body
+    sendable = 200 <= response.status <= 599 and (body is None or isinstance(body, bytes))
+    if not (sendable and exchange.answer(response.status, response.headers, cast("bytes | None", body))):
+        await send_response(response, exchange.send)
 
 
 async def send_response(response: Response, send: Send) -> None:

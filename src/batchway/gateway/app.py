@@ -17,7 +17,17 @@ from batchway.model import (
     end_to_end,
     error_response,
 )
-from batchway.wire import Message, Receive, Scope, Send, WireBody, follow_lifespan, send_response
+from batchway.wire import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Whole,
+    WireBody,
+    follow_lifespan,
+    send_response,
+    send_whole,
+)
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -65,7 +75,15 @@ class GatewayApp:
         finally:
             watch.cancel()
 
-    async def _answer(self, scope: Scope, body: WireBody) -> Response:
+    async def serve_whole(self, exchange: Whole) -> None:
+        """Answer a request that our own server has whole: it tells us itself that a client has left."""
+        try:
+            await send_whole(await self._answer(exchange.scope, exchange.take_body()), exchange)
+        except asyncio.CancelledError:
+            if not exchange.gone and not exchange.response_started:
+                await send_response(error_response(ShuttingDown()), exchange.send)
+
+    async def _answer(self, scope: Scope, body: bytes | WireBody) -> Response:
         pairs: list[tuple[bytes, bytes]] = scope["headers"]
         headers = Headers(end_to_end(pairs))
         request = Request(
@@ -73,7 +91,7 @@ class GatewayApp:
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),
             headers,
-            body if body.expected else b"",
+            body if isinstance(body, bytes) or body.expected else b"",
             self._origin(scope, headers),
         )
         try:
@@ -85,7 +103,7 @@ class GatewayApp:
             return error_response(InternalError())
 
     def _origin(self, scope: Scope, headers: Headers) -> Origin:
-        peer = (scope.get("client") or ("",))[0]
+        peer, peer_port = scope.get("client") or ("", 0)
         server = scope.get("server") or ("", 80)
         trust = self.trust
         client = peer
@@ -93,7 +111,15 @@ class GatewayApp:
             client = _real_ip(headers, trust) or peer
         host = headers.get(b"host") or b""
         trusted = bool(trust.trusted_addresses) and _within(peer, trust.trusted_addresses)
-        return Origin(client, scope["scheme"], host.decode("latin-1"), server[1] or 80, trusted)
+        return Origin(
+            client,
+            scope["scheme"],
+            host.decode("latin-1"),
+            server[1] or 80,
+            trusted,
+            peer_port if client == peer else 0,
+            server[0],
+        )
 
 
 def _within(address: str, networks: Networks) -> bool:

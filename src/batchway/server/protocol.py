@@ -7,14 +7,14 @@ a request's head for ever. Bodies are bounded where they are read.
 import asyncio
 import re
 import select
-import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from batchway.config import ServerLimits
+from batchway.server.exchange import Exchange
 
 HEAD_TIMEOUT_S = 60.0
 """nginx's client_header_timeout: how long a client may take to send a request's head."""
@@ -48,26 +48,6 @@ class Bounds:
         self.limits = limits
 
 
-class UntilClose(RequestResponseCycle):
-    """An answer to an HTTP/1.0 request: of unknown length it ends with the connection.
-
-    uvicorn would send it chunked, which such a client does not know. RFC 9112, section 6.1.
-    """
-
-    async def send(self, message: Any) -> None:
-        """As ASGI has it."""
-        if message["type"] == "http.response.start":
-            names = {name.lower() for name, _ in message.get("headers", ())}
-            if b"content-length" not in names:
-                self.chunked_encoding = False
-                self.expected_content_length = sys.maxsize
-                self.keep_alive = False
-        elif not message.get("more_body", False) and self.chunked_encoding is False:
-            if self.expected_content_length > sys.maxsize // 2:
-                self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """One client connection. Made through `bounded`."""
 
@@ -86,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0
         self._heard_at = 0.0
         self._work: asyncio.Task[None] | None = None
+        self._working: Exchange | None = None
         self._unsent = 0
         self._send_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -104,9 +85,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_nothing()
         if self._send_timer is not None:
             self._send_timer.cancel()
-        if self._work is not None and not self._is_idle():
-            self.loop.call_later(_GONE_S, self._work.cancel)
         super().connection_lost(exc)
+        exchange, work = self._working, self._work
+        if exchange is None or work is None or exchange.response_complete:
+            return
+        exchange.disconnected = True
+        exchange.message_event.set()
+        if exchange.is_watched:
+            work.cancel()
+        else:
+            self.loop.call_later(_GONE_S, work.cancel)
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the client has been refused; count what belongs to an unfinished head."""
@@ -180,8 +168,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self.headers = _Trailers()
-        if self.scope["http_version"] == "1.0" and isinstance(self.cycle, RequestResponseCycle):
-            self.cycle.__class__ = UntilClose  # its task has not begun yet
 
     def on_body(self, body: bytes) -> None:
         """Drop what a refused client still sends."""
@@ -288,8 +274,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._in_body:
             self._look_after_body()
-            return
-        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+        elif self._is_idle() and not self._in_head:
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
     def _look_after_body(self) -> None:
         """The rest of a body is awaited, by us or, when it reads slowly, by the app."""
@@ -313,8 +301,10 @@ class BoundedProtocol(HttpToolsProtocol):
         return bool(poll.poll(0))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """As uvicorn does, but with a hold of the task."""
-        self._work = self.loop.create_task(cycle.run_asgi(app))
+        """As uvicorn does, but the exchange is one of ours, and with a hold of the task."""
+        cycle.__class__ = Exchange
+        self._working = cast(Exchange, cycle)
+        self._work = self.loop.create_task(self._working.run_asgi(app))
         self._work.add_done_callback(self.tasks.discard)
         self.tasks.add(self._work)
 
