@@ -25,7 +25,7 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*before, *([structlog.processors.format_exc_info] if as_json else []), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write a line: workers share it
         cache_logger_on_first_use=False,
     )
     _configure_others(max(level, logging.ERROR), before, renderer, as_json=as_json)
