@@ -132,6 +132,10 @@ class Origin(Struct, frozen=True):
     """Port that the client reached us on."""
     trusted: bool = False
     """Whether the peer's own `X-Forwarded-*` headers may be believed."""
+    client_port: int = 0
+    """That the request was sent from; 0 if it is not known."""
+    address: str = ""
+    """Of ours, that the client reached; `""` if it is not known."""
 
 
 class Budget:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchway.admin import declaration, resource_file
+from batchway.admin import declaration, json_text, resource_file
 from batchway.admin.declaration import Placeholder, Secrets
 from batchway.admin.kinds import KINDS, Document, Place, locate, with_defaults
 from batchway.cli import yaml_text
@@ -92,7 +92,7 @@ scalar = (
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
     | text
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(allow_nan=False, allow_infinity=False).map(json_text.whole)
 )
 value = st.recursive(
     scalar, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3)
@@ -153,7 +153,7 @@ def exactly(documents: dict[str, Document]) -> bytes:
     return msgspec.json.encode(complete, order="deterministic")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60)
 @given(documents=resource_sets())
 def test_any_resources_survive(documents: dict[str, Document]) -> None:
     if not documents:
@@ -213,9 +213,9 @@ def test_no_times_and_no_defaults() -> None:
 
 def test_what_is_only_like_a_default_stays() -> None:
     kind = KINDS["routes"]
-    assert declaration.essential(kind, {"status": True, "priority": 0.0}) == {
+    assert declaration.essential(kind, {"status": True, "priority": False}) == {
         "status": True,
-        "priority": 0.0,
+        "priority": False,
     }
 
 
@@ -274,14 +274,21 @@ def test_a_placeholder_is_not_taken_literally() -> None:
 
 
 def test_differences() -> None:
-    old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": 1, "same": {"x": [1]}}
-    new = {"a": True, "b": {"c": [1], "d": "x"}, "f": None, "same": {"x": [1]}}
+    old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": 1, "same": {"x": [1], "y": 2}}
+    new = {"a": True, "b": {"c": [1], "d": "x"}, "f": None, "same": {"x": [1], "y": 2.0}}
     assert list(declaration.differences(old, new)) == [
         (("a",), 1, True),
         (("b", "c"), [1, 2], [1]),
         (("e",), 1, msgspec.UNSET),
         (("f",), msgspec.UNSET, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [([1], [True]), ([[0]], [[False]]), ([{"a": 1}], [{"a": True}]), ([1], [1, 1])]
+)
+def test_a_number_is_no_boolean_inside_of_lists_either(old: object, new: object) -> None:
+    assert list(declaration.differences({"a": old}, {"a": new})) == [(("a",), old, new)]
 
 
 def test_keyring_is_not_asked() -> None:

@@ -191,6 +191,16 @@ def test_a_missing_body_is_refused(call: Client, body: bytes) -> None:
         assert (answer.status, answer.json()) == (400, {"error_msg": message})
 
 
+def test_a_whole_float_is_an_integer(call: Client) -> None:
+    """As in APISIX, whose Lua has one type for all numbers: Java's Gson says 1.0 for 1."""
+    body = b'{"uri": "/a", "plugins": {}, "priority": 2.0, "id": 1.0}'
+    answer = call.raw("PUT", "/apisix/admin/routes", [body])
+
+    assert answer.status == 201
+    assert b'"priority":2,' in answer.body
+    assert answer.json()["key"] == "/apisix/routes/1"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -256,10 +256,14 @@ def test_a_consumers_id_is_its_username(call: Client) -> None:
     ("path", "document", "message"),
     [
         ("/consumers", {}, "missing consumer name"),
-        ("/consumers", {"username": 1.5}, "missing consumer name"),
+        ("/consumers", {"username": ""}, "invalid consumer id"),
+        ("/consumers", {"username": None}, "expected str, got null"),
+        ("/consumers", {"username": 1.5}, "expected str, got 1.5"),
         ("/consumers", {"username": "a b"}, "invalid consumer id"),
         ("/consumers", {"username": "a.b"}, "invalid consumer id"),
         ("/consumers/jack", {"username": "jill"}, "wrong username"),
+        ("/consumers/1", {"username": 1}, 'invalid consumer: property "username": expected str, got 1'),
+        ("/consumers", {"username": 1}, 'invalid consumer: property "username": expected str, got 1'),
     ],
 )
 def test_a_consumer_without_its_name_is_refused(

@@ -60,6 +60,13 @@ def test_a_label_may_have_a_colon_in_its_name(call: Client) -> None:
     assert ids(call, "/routes?label=a:b") == ["1"]
 
 
+@pytest.mark.parametrize("page", ["abc", "", "1.5", "1_0"])
+def test_a_page_is_a_whole_number(call: Client, page: str) -> None:
+    answer = call("GET", f"/services?page={page}&page_size=10")
+
+    assert (answer.status, answer.json()) == (400, {"error_msg": "page must be a whole number"})
+
+
 def test_a_filter_comes_before_the_page(call: Client) -> None:
     for number in range(30):
         call("PUT", f"/services/{number}", {"name": "even" if number % 2 == 0 else "odd"})

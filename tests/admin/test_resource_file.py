@@ -23,9 +23,10 @@ JSON = Path("conf/apisix.json")
 ENVIRON = {"KEY": "007", "PORT": "80"}
 
 
-def values(text: str, path: Path = YAML, keyring: Keyring | None = None) -> dict[str, object]:
+def values(text: str | bytes, path: Path = YAML, keyring: Keyring | None = None) -> dict[str, object]:
     reader = Reader(path, ENVIRON, Registry(), keyring or Keyring())
-    return {key: msgspec.json.decode(value) for key, value in reader.values(text.encode()).items()}
+    content = text.encode() if isinstance(text, str) else text
+    return {key: msgspec.json.decode(value) for key, value in reader.values(content).items()}
 
 
 def faults(text: str, path: Path = YAML) -> list[str]:
@@ -55,6 +56,7 @@ def test_json() -> None:
 def test_what_stands_behind_the_end_counts_for_nothing() -> None:
     text = "routes: []\n#END\nroutes: [\n"
     assert values(text) == values("routes: []\n#END  \r\n\t]]\n") == {}
+    assert values(b"routes: []\n#END\n\xff") == {}
     assert faults("routes: []\n# END\nroutes: []\n") == [
         "conf/apisix.yaml:3:1: routes: duplicate key, first on line 1"
     ]
@@ -173,7 +175,7 @@ TREES = st.recursive(
 ITEMS = st.dictionaries(WORDS, TREES, max_size=5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tree=TREES | st.dictionaries(st.sampled_from(list(KINDS)), st.lists(ITEMS | TREES, max_size=3)))
 def test_whatever_stands_in_it_it_is_taken_or_refused(tree: object) -> None:
     text = yaml.safe_dump(tree)

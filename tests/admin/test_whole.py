@@ -142,6 +142,7 @@ def test_what_is_no_mapping(tree: object) -> None:
         ({"ssls": [{"cert": "x"}]}, "batchway has no TLS towards clients"),
         ({"stream_routes": [{}]}, "batchway has no TCP and UDP proxying"),
         ({"plugins": [{"name": "key-auth"}]}, "which plugins are on is said in config.yaml"),
+        ({"apisix": {"node_listen": 9080}}, "this belongs into config.yaml"),
         ({"routes_conf_version": "x"}, "unknown key"),
     ],
 )
@@ -216,6 +217,19 @@ def test_what_is_there_already_counts() -> None:
     assert faults({"consumers": [consumer]}, **there) == [
         ("consumers[0]", "duplicate key found with consumer: jack")
     ]
+
+
+def test_two_global_rules_with_one_plugin() -> None:
+    rules = [
+        {"id": "a", "plugins": {"cors": {}}},
+        {"id": "b", "plugins": {"request-id": {}, "cors": {}}},
+        {"id": "c", "plugins": {"prometheus": {}}},
+    ]
+    says = "plugin 'cors' already exists in global rule with id 'a'"
+    assert faults({"global_rules": rules}) == [("global_rules[1]", says)]
+    there = {"/global_rules/a": rules[0]}
+    assert faults({"global_rules": rules[1:]}, **there) == [("global_rules[0]", says)]
+    assert faults({"global_rules": rules[2:]}, **there) == []
 
 
 def test_too_deep() -> None:

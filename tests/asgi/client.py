@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from batchway.wire import App, Message, Receive, Scope, Send
+from tests.loops import Clock
 
 T = TypeVar("T")
 
@@ -161,7 +162,7 @@ async def _awaited(call: Awaitable[None]) -> None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """The result of `main`, on a loop of its own. Fails if tasks stay, or errors that nobody takes."""
+    """The result of `main`, on a `Clock` of its own. Fails if tasks stay, or errors that nobody takes."""
 
     async def watched() -> T:
         complaints: list[dict[str, Any]] = []
@@ -170,14 +171,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             result = await main
             left = asyncio.all_tasks() - {asyncio.current_task()}
             if left:  # what an app does after its response, or once cancelled, comes to its end
-                _, left = await asyncio.wait(left, timeout=5)
+                _, left = await asyncio.wait(left, timeout=30)
             assert not left, left
             gc.collect(1)  # for the errors of tasks that nobody asked
             return result
         finally:
             assert not complaints, complaints
 
-    return asyncio.run(watched())
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        return runner.run(watched())
 
 
 # --- apps

@@ -264,7 +264,7 @@ def test_an_app_that_swallows_the_refusal_is_cancelled(monkeypatch: pytest.Monke
 
         [one] = await Client(BatchMiddleware(app, max_reply_size=1)).batch(["/"])
         assert one["status"] == 502
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 30)
 
     run(main())
 
@@ -338,7 +338,7 @@ def test_an_app_that_listens_but_goes_on_is_cancelled(monkeypatch: pytest.Monkey
                 raise
 
         assert await Client(BatchMiddleware(app)).batch(["/"], timeout=20) == [TIMED_OUT]
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 30)
 
     run(main())
 
@@ -360,7 +360,7 @@ def test_a_thread_that_cannot_be_stopped_does_not_hold_up_the_batch() -> None:
             started = time.monotonic()
             client = Client(BatchMiddleware(by_path(stuck=app, echo=echo)))
             assert await client.batch(["/stuck"], timeout=30) == [TIMED_OUT]
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 20
             assert (await client.batch(["/echo"]))[0]["status"] == 200
         finally:
             release.set()

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import time
 import tracemalloc
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from batchway.asgi import BatchEndpoint, BatchMiddleware
 from batchway.wire import Receive, Scope, Send
+from tests.loops import settle, until
 
 from .client import Client, Lifespan, reply, run
 
@@ -54,7 +54,7 @@ def test_a_reply_does_not_wait_for_background_work() -> None:
         assert [one["body"] for one in replies] == ["answered", "answered"]
         assert app.running == 2
         app.go.set()
-        await asyncio.sleep(0.01)
+        await settle()
         assert sorted(app.done) == ["/a", "/b"]
 
     run(main())
@@ -69,10 +69,10 @@ def test_neither_the_deadline_nor_the_end_of_the_batch_stops_background_work() -
 
         replies = await Client(BatchMiddleware(mixed)).batch(["/a", "/slow"], timeout=20)
         assert [one["status"] for one in replies] == [200, 504]
-        await asyncio.sleep(0.01)
+        await settle()
         assert app.running == 1
         app.go.set()
-        await asyncio.sleep(0.01)
+        await settle()
         assert app.done == ["/a"]
 
     run(main())
@@ -161,7 +161,8 @@ def test_calls_under_way_have_a_bound_over_all_batches() -> None:
         app = Background()
         client = Client(BatchMiddleware(app, max_calls=3))
         batches = asyncio.gather(*(client.batch(["/a"] * 4) for _ in range(3)))
-        await asyncio.sleep(0.02)
+        await until(lambda: app.running == 3)
+        await settle(50)
         assert app.running == 3
         assert not batches.done()
         app.go.set()
@@ -179,7 +180,6 @@ def test_an_item_that_waits_for_room_meets_the_deadline() -> None:
         replies = await client.batch(["/a", "/b", "/c"], timeout=20)
         assert [one["status"] for one in replies] == [200, 504, 504]
         app.go.set()
-        await asyncio.sleep(0.01)
         replies = await client.batch(["/d", "/e"])
         assert [one["status"] for one in replies] == [200, 200]
 
@@ -201,16 +201,14 @@ def test_concurrency_bounds_the_items_of_one_batch() -> None:
 
 
 def test_items_run_at_once() -> None:
+    all_of_them = asyncio.Barrier(50)
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.05)
+        await all_of_them.wait()
         await reply(send)
 
-    async def main() -> float:
-        started = time.monotonic()
-        await Client(BatchMiddleware(app)).batch(["/"] * 50)
-        return time.monotonic() - started
-
-    assert run(main()) < 1
+    replies = run(Client(BatchMiddleware(app)).batch(["/"] * 50))
+    assert [one["status"] for one in replies] == [200] * 50
 
 
 def test_nothing_of_an_item_stays_when_it_is_over() -> None:
@@ -220,7 +218,7 @@ def test_nothing_of_an_item_stays_when_it_is_over() -> None:
     async def main() -> Any:
         middleware = BatchMiddleware(app)
         await Client(middleware).batch(["/"] * 20)
-        await asyncio.sleep(0.01)
+        await settle()
         return middleware
 
     endpoint = run(main()).endpoint

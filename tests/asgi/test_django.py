@@ -11,6 +11,7 @@ from django.core.asgi import get_asgi_application  # type: ignore[import-untyped
 
 from batchway.asgi import BatchMiddleware
 from batchway.wire import App, Receive, Scope, Send
+from tests.loops import pass_time, until
 
 from . import django_site as site
 from .client import Client, run
@@ -89,16 +90,26 @@ def test_a_client_that_leaves_aborts_the_views_and_leaves_nothing_behind(app: Ap
 
 
 def test_a_sync_view_that_hangs_is_a_504_in_time(app: App) -> None:
+    done: list[str] = []
+    django = get_asgi_application()
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        await django(scope, receive, send)
+        done.append(scope["path"])
+
     async def main() -> list[Any]:
+        client = Client(BatchMiddleware(noted, path="/batch"))
+        asking = asyncio.create_task(client.batch(["/stuck", "/sync/1"], timeout=1_000_000))
         try:
-            return await Client(app).batch(["/stuck", "/sync/1"], timeout=200)
+            await until(lambda: done)
+            await pass_time(1001)
+            return await asking
         finally:
             site.release.set()
-            await asyncio.sleep(0.05)
 
     started = time.monotonic()
     assert [one["status"] for one in run(main())] == [504, 200]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20, "it did not wait for the thread"
 
 
 def test_an_item_may_not_be_a_batch(app: App) -> None:

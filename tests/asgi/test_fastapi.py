@@ -17,6 +17,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from batchway.asgi import BatchMiddleware
 from batchway.wire import App, Message
+from tests.loops import pass_time, settle
 
 from .client import Client, Lifespan, http_scope, run
 
@@ -146,20 +147,26 @@ def test_a_def_endpoint_that_hangs_is_a_504_in_time(app: FastAPI) -> None:
     def stuck() -> None:
         release.wait(30)
 
+    answered = asyncio.Event()
+
     @app.get("/ok")
     async def ok() -> str:
+        answered.set()
         return "ok"
 
     async def main() -> list[Any]:
+        asking = asyncio.create_task(Client(app).batch(["/stuck", "/ok"], timeout=1_000_000))
         try:
-            return await Client(app).batch(["/stuck", "/ok"], timeout=30)
+            await answered.wait()
+            await settle(100)
+            await pass_time(1001)
+            return await asking
         finally:
             release.set()
-            await asyncio.sleep(0.05)
 
     started = time.monotonic()
     assert [one["status"] for one in run(main())] == [504, 200]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20, "it did not wait for the thread"
 
 
 @pytest.mark.parametrize("kind", ["async", "def"])

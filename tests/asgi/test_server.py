@@ -110,11 +110,11 @@ def test_a_client_that_leaves_cancels_its_items() -> None:
             body = b'{"pipeline":[{"path":"/slow"}]}'
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(_head("/batch", b"Content-Length: %d" % len(body)) + body)
-            await asyncio.wait_for(service.started.wait(), 5)
+            await asyncio.wait_for(service.started.wait(), 30)
             assert not service.ended.is_set()
             writer.close()
             await writer.wait_closed()
-            await asyncio.wait_for(service.ended.wait(), 5)
+            await asyncio.wait_for(service.ended.wait(), 30)
 
     run(main())
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from .service import serving
 
@@ -13,7 +13,9 @@ OpenPage = Callable[..., Page]
 Scheme = Literal["light", "dark"]
 
 _WIDE: ViewportSize = {"width": 1280, "height": 800}
-_TIMEOUT_MS = 10_000
+_TIMEOUT_MS = 20_000
+"""What a busy machine may take for anything; a quick one takes next to nothing."""
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 class Watched:

@@ -117,5 +117,5 @@ def serving() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # connections wait until it accepts
         server.should_exit = True
-        thread.join(10)
+        thread.join(30)
     assert not thread.is_alive()

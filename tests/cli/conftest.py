@@ -48,7 +48,7 @@ def run() -> Run:
 def run_process() -> RunProcess:
     def call(*args: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "batchway", *map(str, args)]
-        return subprocess.run(command, input=stdin, capture_output=True, timeout=30, check=False)
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=50, check=False)
 
     return call
 

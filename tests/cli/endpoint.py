@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from tests.integration.ports import free_port
+
 
 class Asked(Struct):
     """One request that came."""
@@ -111,5 +113,4 @@ def saying(words: bytes, *, listens: bool = True) -> Iterator[str]:
 
 def unused_url() -> str:
     """A URL where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/batch"
+    return f"http://127.0.0.1:{free_port()}/batch"

@@ -62,7 +62,7 @@ def admin_api(directory: Path) -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(30)
     try:
         port = server[0].servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"

@@ -239,6 +239,36 @@ def test_into_a_gateway(run: Run, file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+MOVED = [
+    ("global_rules:\n- {id: a, plugins: {cors: {}}}\n", "global_rules:\n- {id: b, plugins: {cors: {}}}\n"),
+    (
+        "consumers:\n- {username: a, plugins: {key-auth: {key: x}}}\n",
+        "consumers:\n- {username: b, plugins: {key-auth: {key: x}}}\n",
+    ),
+    (
+        "global_rules:\n- {id: a, plugins: {cors: {}, request-id: {}}}\n",
+        "global_rules:\n- {id: a, plugins: {cors: {}}}\n- {id: b, plugins: {request-id: {}}}\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), MOVED)
+def test_what_only_one_may_have_is_moved(run: Run, tmp_path: Path, before: str, after: str) -> None:
+    with admin_api(tmp_path / "other") as url:
+        assert run(*into(url, "--yes", "-"), stdin=before).exit_code == 0
+        result = run(*into(url, "--yes", "--prune", "-"), stdin=after)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert run(*into(url, "--prune", "-"), stdin=after).stdout.startswith("nothing to do")
+
+
+def test_global_rules_exchange_plugins(run: Run, tmp_path: Path) -> None:
+    rules = "global_rules:\n- {id: a, plugins: {cors: {}}}\n- {id: b, plugins: {request-id: {}}}\n"
+    assert run("import", "--yes", "-", stdin=rules).exit_code == 0
+    exchanged = rules.replace("id: a", "id: x").replace("id: b", "id: a").replace("id: x", "id: b")
+    assert run("import", "--yes", "-", stdin=exchanged).exit_code == 0
+    assert stored(tmp_path)["/global_rules/a"]["plugins"] == {"request-id": {}}
+
+
 def test_gateway_with_other_plugins(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with admin_api(tmp_path / "other") as url:
         result = run(*into(url, "--yes", "-"), stdin="routes: [{id: 1, uri: /, plugins: {strange: {}}}]")

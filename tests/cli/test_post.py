@@ -13,7 +13,7 @@ from . import endpoint
 from .endpoint import Endpoint
 
 
-def no_answer(url: str, *, timeout_s: float = 5, body: bytes = b"{}") -> str:
+def no_answer(url: str, *, timeout_s: float = 30, body: bytes = b"{}") -> str:
     with pytest.raises(NoAnswer) as caught:
         post(parse_url(url), [], body, timeout_s)
     message = caught.value.message

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -252,13 +253,22 @@ def test_output_that_cannot_show_a_character_shows_its_code(
     assert b"GET /\xe9\\u65e5\n" in ended.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children heed SIGINT, even if the tests run in the background of a shell, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_quiet(server: Endpoint, batch: Path) -> None:
     server.release.clear()
     command = [sys.executable, "-m", "batchway", "send", "--url", server.url, str(batch)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert server.arrived.wait(10)
+        assert server.arrived.wait(30)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=50)
     assert (process.returncode, stdout, stderr) == (130, b"", b"")
 
 
@@ -271,7 +281,7 @@ def test_reader_that_leaves_is_no_news(server: Endpoint, batch: Path, args: list
         os.close(write_end)
         os.close(read_end)
         server.release.set()
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=50)
     assert (process.returncode, stderr) == (141, b"")
 
 

@@ -52,7 +52,7 @@ def serving(app: str, log_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(START_S)
     assert log_path.read_text() == ""
 
 

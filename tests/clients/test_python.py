@@ -29,7 +29,7 @@ FUTURE_BLOCK = 99
 def notes(url: str, topic: str) -> Any:
     """What notifications have left under a topic."""
     sent = {"jsonrpc": "2.0", "method": "journal_read", "params": [topic], "id": 1}
-    with requests.post(url, json=sent, timeout=10) as response:
+    with requests.post(url, json=sent, timeout=30) as response:
         return response.json()["result"]
 
 
@@ -107,7 +107,7 @@ def test_jsonrpcclient(url: str) -> None:
     with requests.Session() as session:
 
         def post(sent: Any) -> Any:
-            return jsonrpcclient.parse(session.post(url, json=sent, timeout=10).json())
+            return jsonrpcclient.parse(session.post(url, json=sent, timeout=30).json())
 
         request = jsonrpcclient.request
         assert post(request("maths_add", params=(1, 2), id=5)) == jsonrpcclient.Ok(3, 5)
@@ -117,7 +117,7 @@ def test_jsonrpcclient(url: str) -> None:
         found = list(post([request("maths_add", params=(1, 2), id=1), note, request("none", id=2)]))
         assert found == [jsonrpcclient.Ok(3, 1), jsonrpcclient.Error(-32601, "Method not found", None, 2)]
         note = jsonrpcclient.notification("journal_note", params={"topic": "jc", "text": "alone"})
-        assert session.post(url, json=note, timeout=10).content == b""
+        assert session.post(url, json=note, timeout=30).content == b""
     assert notes(url, "jc") == ["in a batch", "alone"]
 
 
@@ -251,7 +251,7 @@ def test_tinyrpc_batch(url: str) -> None:
         protocol = tinyrpc.protocols.jsonrpc.JSONRPCProtocol()
         made = [("maths_add", [1, 2]), ("maths_divide", [1, 0]), ("maths_add", [3, 4])]
         batch = protocol.create_batch_request([protocol.create_request(*one) for one in made])
-        answer = session.post(url, data=batch.serialize(), timeout=10).content
+        answer = session.post(url, data=batch.serialize(), timeout=30).content
         replies = protocol.parse_reply(answer)
         assert [getattr(one, "result", None) for one in replies] == [3, None, 7]
         assert (replies[1].error, replies[1]._jsonrpc_error_code) == DIVISION_BY_ZERO[1::-1]

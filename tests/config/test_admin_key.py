@@ -349,7 +349,6 @@ def without_key(tree: Any) -> Any:
 
 # Every example waits for the disk: how long says nothing.
 @settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=150,
 )

@@ -377,7 +377,7 @@ def holds(left: str | None, operator: str, right: Any) -> bool:
     return answers[operator]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     expressions,
     st.lists(st.fixed_dictionaries({"x": values, "y": values, "z": values}), min_size=1, max_size=5),
@@ -405,7 +405,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(anything, max_size=4))
 def test_whatever_it_is_it_is_taken_or_refused_in_words(expression: list[Any]) -> None:
     problem = ""

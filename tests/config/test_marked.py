@@ -32,7 +32,8 @@ def parse(text: str) -> Marked:
         ("a: '${{NUMBER}}'", {"a": "007"}),
         ('a: "${{NUMBER}}"', {"a": "007"}),
         ("a: |-\n  ${{NUMBER}}", {"a": "007"}),
-        ("a: ${{FLOAT}}", {"a": 1000.0}),
+        ("a: [5.0, -3., 010.00, 5.5]\n7.0: 1", {"a": [5, -3, 10, 5.5], "7.0": 1}),
+        ("a: ${{FLOAT}}", {"a": 1000}),
         ("a: ${{YES}}", {"a": True}),
         ("a: '${{YES}}'", {"a": "true"}),
         ("a: ${{NUMBER}}x", {"a": "007x"}),
@@ -50,7 +51,9 @@ def parse(text: str) -> Marked:
     ],
 )
 def test_values(text: str, expected: object) -> None:
-    assert parse(text).value == expected
+    found = parse(text).value
+    assert found == expected
+    assert repr(found) == repr(expected)  # 1 is no 1.0
 
 
 def test_all_variables_that_are_not_set_are_told() -> None:

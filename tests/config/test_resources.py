@@ -219,6 +219,7 @@ def test_a_consumer_says_all_it_can_say() -> None:
 @pytest.mark.parametrize(
     ("kind", "document", "message"),
     [
+        (Service, {"hosts": ["a", "b", "a"]}, '"hosts" names a value twice'),
         (Consumer, {}, 'property "username" is required'),
         (Consumer, {"username": "a b"}, 'property "username": expected str matching regex'),
         (Consumer, {"username": "a\n"}, 'property "username": expected str matching regex'),
@@ -410,7 +411,17 @@ UPSTREAM_FAULTS: list[tuple[Any, str]] = [
     (upstream(tls={"verify": 1}), 'property "tls.verify": expected bool, got 1'),
     (upstream(tls={"x": 1}), 'unknown property "tls.x"'),
     (upstream(timeout=None), 'property "timeout": expected object, got null'),
+    (upstream(tls={"client_cert": None}), 'property "tls.client_cert": expected a value, got null'),
+    (
+        upstream(checks={"active": {"healthy": {}, "host": None}}),
+        'property "checks.active.host": expected a value, got null',
+    ),
+    (
+        {"nodes": [{"host": "a", "weight": 1, "metadata": None}]},
+        'property "nodes[0].metadata": expected a value, got null',
+    ),
     (upstream(uri="/a"), 'unknown property "uri"'),
+    (upstream(warm_up_conf={}), 'property "warm_up_conf" is not supported by batchway'),
 ]
 
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchway.config.substitution import UnsetVariable, has_variable, substitute, typed
@@ -68,27 +68,23 @@ def test_other_text_stays_text(text: str) -> None:
     assert typed(text) == text
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_typing_never_fails(text: str) -> None:
     assert isinstance(typed(text), str | int | float | bool)
 
 
-@settings(deadline=None)
 @given(st.text().filter(lambda text: "${{" not in text))
 def test_text_without_a_variable_is_unchanged(text: str) -> None:
     assert substitute(text, {}) == text
     assert not has_variable(text)
 
 
-@settings(deadline=None)
 @given(name=NAMES, blanks=BLANKS, value=st.text(), before=st.text("ab$ "), after=st.text("ab} "))
 def test_value_is_inserted_verbatim(name: str, blanks: str, value: str, before: str, after: str) -> None:
     text = f"{before}${{{{{blanks}{name}{blanks}}}}}{after}"
     assert substitute(text, {name: value}) == f"{before}{value}{after}"
 
 
-@settings(deadline=None)
 @given(name=NAMES, default=st.text(st.characters(exclude_characters="}")))
 def test_default_stands_in_for_an_unset_variable(name: str, default: str) -> None:
     blanks = " \t\n\r\v\f"

@@ -121,7 +121,7 @@ def test_slow_disk_holds_up_nothing_and_costs_bounded_memory(
     real = os.write
 
     def slow(fd: int, data: bytes) -> int:
-        go_on.wait(10)
+        go_on.wait(30)
         return real(fd, data)
 
     async def main() -> None:
@@ -243,7 +243,7 @@ def test_pipe_that_nobody_reads_does_not_hold_up_the_end(
     real = os.write
 
     def stuck(fd: int, data: bytes) -> int:
-        go_on.wait(10)
+        go_on.wait(30)
         return real(fd, data)
 
     async def main() -> None:
@@ -253,7 +253,7 @@ def test_pipe_that_nobody_reads_does_not_hold_up_the_end(
         monkeypatch.setattr(os, "write", stuck)
         try:
             with capture_logs() as logs:
-                await asyncio.wait_for(writer.close(), 3)
+                await asyncio.wait_for(writer.close(), 20)
             assert [log["event"] for log in logs] == ["access log closed before all was written"]
             os.fstat(writer._fd)  # who writes to it still has it
         finally:
@@ -290,7 +290,7 @@ def test_process_does_not_wait_for_a_pipe_that_nobody_reads(
     go_on, ended = threading.Event(), threading.Event()
 
     def stuck(_fd: int, data: bytes) -> int:
-        go_on.wait(5)
+        go_on.wait(30)
         ended.set()
         return len(data)
 
@@ -307,5 +307,5 @@ def test_process_does_not_wait_for_a_pipe_that_nobody_reads(
         assert all(thread.daemon for thread in threading.enumerate() if thread.name == "access log")
     finally:
         go_on.set()
-        ended.wait(5)
+        ended.wait(30)
         os.close(writer._fd)

@@ -40,7 +40,8 @@ def test_none() -> None:
         ("fe80::1/64", ["fe80::1", "fe80::ffff:1"], ["::1", "fe80:fe::1", "80::1", "127.0.0.1"]),
         (["10.0.0.0/8", "::/0"], ["10.1.2.3", "abcd::1"], ["11.0.0.1"]),
         (["127.0.0.1", "127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.3"]),
-        ("0.0.0.0/0", ["1.2.3.4"], ["::1"]),
+        ("0.0.0.0/0", ["1.2.3.4", "::ffff:1.2.3.4"], ["::1"]),
+        ("::ffff:10.0.0.0/104", ["10.1.2.3", "::ffff:a01:203"], ["11.0.0.1", "::1"]),
     ],
 )
 def test_client(networks: str | list[str], within: list[str], outside: list[str]) -> None:
@@ -85,5 +86,9 @@ def test_more_clients_than_are_remembered() -> None:
     st.ip_addresses(),
 )
 def test_like_a_scan(networks: list[str], address: Any) -> None:
-    expected = any(ip_address(address) in ip_network(one, strict=False) for one in networks)
+    plain = getattr(address, "ipv4_mapped", None) or address  # as it is, however it is spelled
+    mapped = ip_address(f"::ffff:{plain}") if plain.version == 4 else plain
+    found = [ip_network(one, strict=False) for one in networks]
+    of_ipv6 = [one for one in found if plain.version == 6 or one.prefixlen >= 96]
+    expected = any(plain in one for one in found) or any(mapped in one for one in of_ipv6)
     assert fulfilled(route(remote_addrs=networks), remote_addr=str(address)) is expected

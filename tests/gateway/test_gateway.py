@@ -322,7 +322,7 @@ def test_timeout_of_the_route_is_that_of_the_request(each_loop: asyncio.Runner) 
             nodes = {f"127.0.0.1:{server.port}": 1}
             timeout = {"connect": 5, "send": 5, "read": 0.05}
             put(gateway, "1", uri="/", upstream={"nodes": nodes}, timeout=timeout)
-            assert await asyncio.wait_for(status_of(gateway), 5) == 504
+            assert await asyncio.wait_for(status_of(gateway), 30) == 504
 
     each_loop.run(main())
 

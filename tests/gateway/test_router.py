@@ -215,7 +215,7 @@ routes = st.builds(
 requests = st.tuples(names, paths, st.sampled_from(METHODS))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(routes, st.sampled_from("12345678"), requests), max_size=40))
 def test_like_a_scan(steps: list[Route | str | tuple[str, str, str]]) -> None:
     router: Router[Route] = Router()

@@ -187,7 +187,7 @@ def rank(one: Route, age: int) -> tuple[object, ...]:
     return (1, -len(prefix), -one.priority, kinds, -len(uri), age)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(routes, st.sampled_from("123456789")), max_size=30), st.lists(paths, max_size=5))
 def test_like_a_scan(steps: list[Route | str], asked: list[str]) -> None:
     router = router_of(kind="radixtree_uri_with_parameter")

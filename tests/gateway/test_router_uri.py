@@ -150,7 +150,7 @@ def takes_host(one: Route, host: str) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(routes, st.sampled_from("12345678")), max_size=30), names, paths)
 def test_like_a_scan(steps: list[Route | str], host: str, path: str) -> None:
     router = router_of(kind="radixtree_uri")

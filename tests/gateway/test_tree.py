@@ -8,7 +8,7 @@ from batchway.gateway.tree import PrefixTree
 keys = st.text("abc", max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(["set", "remove"]), keys, st.integers())), st.lists(keys))
 def test_tree_is_like_a_dict(steps: list[tuple[str, str, int]], texts: list[str]) -> None:
     tree: PrefixTree[int] = PrefixTree()

@@ -5,7 +5,6 @@ import struct
 import threading
 from typing import Self
 
-from .ports import free_port
 from .wire import Address
 
 _A, _AAAA = 1, 28
@@ -15,14 +14,16 @@ class Dns:
     """Answers A questions over UDP; names that it does not know do not exist."""
 
     def __init__(self, ttl_s: int = 1) -> None:
-        self.address: Address = ("127.0.0.1", free_port())
         self.names: dict[str, list[str]] = {}
         self.ttl_s = ttl_s
+        self.ttls_s: dict[str, int] = {}
+        """Of names whose answers hold for another time than `ttl_s`."""
         self.silent = False
         """Take questions and say nothing."""
         self.questions: list[tuple[str, int]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address: Address = self._socket.getsockname()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -66,7 +67,8 @@ class Dns:
         addresses = found if found and kind == _A else []
         flags = 0x8180 if found is not None else 0x8183  # NXDOMAIN
         records = b"".join(
-            struct.pack("!HHHIH", 0xC00C, _A, 1, self.ttl_s, 4) + socket.inet_aton(address)
+            struct.pack("!HHHIH", 0xC00C, _A, 1, self.ttls_s.get(name, self.ttl_s), 4)
+            + socket.inet_aton(address)
             for address in addresses
         )
         return data[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0) + question + records

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from .ports import free_port
+from .waiting import PATIENCE_S, wait
 from .wire import Address, Answer, Headers, fetch
 
 START_S = 20.0
@@ -168,12 +169,12 @@ class Gateway:
         """The lines of its log with `part` in them."""
         return [line for line in self.log().splitlines() if part in line]
 
-    def wait_log(self, part: str, count: int = 1, timeout_s: float = 10) -> None:
+    def wait_log(self, part: str, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Return as soon as that many lines have `part` in them."""
-        give_up = time.monotonic() + timeout_s
-        while len(self.log_lines(part)) < count:
-            assert time.monotonic() < give_up, f"no {part!r} in: {self.log()}"
-            time.sleep(0.01)
+        try:
+            wait(lambda: len(self.log_lines(part)) >= count, repr(part), timeout_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late} in: {self.log()}") from None
 
     def reload(self, changes: Document | None = None) -> None:
         """SIGHUP with `changes` in the config; returns when they hold."""
@@ -184,8 +185,15 @@ class Gateway:
 
     def resident_kb(self) -> int:
         """Memory that the process has now."""
+        return self._memory_kb("VmRSS")
+
+    def peak_kb(self) -> int:
+        """The most memory that it ever had."""
+        return self._memory_kb("VmHWM")
+
+    def _memory_kb(self, what: str) -> int:
         status = Path(f"/proc/{self.running().pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        found = re.search(rf"{what}:\s+(\d+) kB", status)
         assert found
         return int(found[1])
 

@@ -9,6 +9,8 @@ from .ports import free_port
 from .wire import Address, fetch
 
 BIG_BYTES = 300 * 1024 * 1024
+START_S = 20.0
+STOP_S = 20.0
 
 CONFIG = """
 daemon off;
@@ -123,7 +125,7 @@ class Nginx:
         command = ["nginx", "-c", str(self.config_path), "-p", str(self.directory)]
         with (self.directory / "stderr.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + START_S
         while not self._answers():
             assert self.process.poll() is None, (self.directory / "stderr.log").read_text()
             assert time.monotonic() < give_up
@@ -140,7 +142,7 @@ class Nginx:
         """End it, with all its connections."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(10)
+            self.process.wait(STOP_S)
             self.process = None
 
     def restart(self) -> None:

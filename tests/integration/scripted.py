@@ -15,6 +15,8 @@ from .wire import Address
 
 PATIENCE_S = 30.0
 """A peer that waits for longer than this has been forgotten."""
+WAIT_S = 20.0
+"""What a test waits for has come about by then, however busy the machine is."""
 
 
 class Gone(Exception):
@@ -173,6 +175,40 @@ def slowly(seconds: float, answer: bytes = b"") -> Behaviour:
     return each(reply)
 
 
+class Gate:
+    """Answers that are held back until the test has seen what is to happen before them."""
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._answer = answer or ok()
+        self._open = threading.Event()
+
+    def __call__(self, peer: Peer) -> None:
+        while True:
+            peer.read()
+            self.wait()
+            peer.send(self._answer)
+
+    def wait(self) -> None:
+        """Return once it is open."""
+        assert self._open.wait(PATIENCE_S), "nobody has opened the gate"
+
+    def open(self) -> None:
+        """Let all answers go, those to come too."""
+        self._open.set()
+
+
+def together(count: int) -> Behaviour:
+    """Answer requests once there are so many at once; those that come later, at once."""
+    waiting, all_here = threading.Semaphore(count), threading.Barrier(count)
+
+    def reply(_: Received) -> bytes:
+        if waiting.acquire(blocking=False):
+            all_here.wait(PATIENCE_S)
+        return ok()
+
+    return each(reply)
+
+
 def echo(request: Received) -> bytes:
     """The request, byte for byte, as the answer's body."""
     return ok(request.head + request.body)
@@ -211,7 +247,7 @@ class Scripted:
         """Connections that are open now."""
         return len(self._open)
 
-    def wait(self, condition: Callable[["Scripted"], bool], timeout_s: float = 10) -> None:
+    def wait(self, condition: Callable[["Scripted"], bool], timeout_s: float = WAIT_S) -> None:
         """Return as soon as that holds."""
         with self._changed:
             assert self._changed.wait_for(lambda: condition(self), timeout_s), (
@@ -220,7 +256,7 @@ class Scripted:
 
     def wait_requests(self, count: int = 1) -> None:
         """Return as soon as that many requests were read."""
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + WAIT_S
         while len(self.requests) < count:
             assert time.monotonic() < give_up, f"{len(self.requests)} of {count} requests"
             time.sleep(0.002)

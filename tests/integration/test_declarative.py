@@ -17,7 +17,8 @@ import yaml
 from .conftest import StartGateway, StartScripted
 from .gateway import Document, Gateway, merged, nodes
 from .scripted import each, echo
-from .test_workers import wait, workers
+from .test_workers import workers
+from .waiting import wait
 
 DECLARATIVE: Document = {
     "deployment": {"role": "data_plane", "role_data_plane": {"config_provider": "yaml"}},

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import random
-import time
 
 import pytest
 
 from .conftest import StartGateway, StartScripted
-from .gateway import BATCH, Gateway
+from .gateway import BATCH, Gateway, nodes
 from .nginx import Nginx
 from .scripted import Peer, each, ok
+from .waiting import wait
 from .wire import Address, Wire
 
 ITEMS = 10
@@ -48,18 +48,21 @@ async def clients(address: Address, prefix: str, batches: int) -> int:
     return sum(await asyncio.gather(*waiting))
 
 
+@pytest.mark.timeout(240)  # it is work for some seconds of a whole core
 def test_two_hundred_clients_at_once(gateway: Gateway, nginx: Nginx) -> None:
     right = asyncio.run(clients(gateway.data, gateway.route(nginx), batches=20))
 
     assert right == 200 * 20 * ITEMS
 
 
+@pytest.mark.timeout(240)
 def test_two_hundred_clients_and_few_connections(gateway: Gateway, nginx: Nginx) -> None:
     right = asyncio.run(clients(gateway.data, gateway.route(nginx, max_connections=8), batches=5))
 
     assert right == 200 * 5 * ITEMS
 
 
+@pytest.mark.timeout(240)
 def test_memory_stays_flat(start_gateway: StartGateway, nginx: Nginx) -> None:
     gateway = start_gateway()
     paths = [gateway.route(nginx) + "/x"] * 1000
@@ -125,18 +128,15 @@ def test_a_client_that_never_reads_is_left(start_gateway: StartGateway, scripted
 
     with Wire(gateway.data, receive_buffer=4096) as wire:
         wire.send((head + body).encode())
-        give_up = time.monotonic() + 3
-        time.sleep(0.5)
-        while gateway.resident_kb() - before_kb > 30_000:
-            assert time.monotonic() < give_up, "the answer is still there"
-            time.sleep(0.1)
+        wait(lambda: gateway.peak_kb() - before_kb > 50_000, "the answer")
+        wait(lambda: gateway.resident_kb() - before_kb < 30_000, "rid of the answer")
 
 
 def test_descriptors_do_not_leak(gateway: Gateway, scripted: StartScripted) -> None:
     """Whatever the upstreams do."""
 
     def moody(peer: Peer) -> None:
-        mood = random.randrange(6)  # noqa: S311 - no secret
+        mood = peer.number % 6
         request = peer.read()
         if mood == 0:
             peer.reset()
@@ -165,7 +165,7 @@ def test_descriptors_do_not_leak(gateway: Gateway, scripted: StartScripted) -> N
                 assert reply["body"] == path
 
     upstream.wait(lambda upstream: upstream.open == 0)
-    assert gateway.open_files() <= before + 2
+    wait(lambda: gateway.open_files() <= before + 2, "as few descriptors as before")
     upstream.behaviour = each(lambda _: ok())
     assert [reply["status"] for reply in gateway.replies([prefix + "/x"] * 40)] == [200] * 40
 
@@ -273,9 +273,10 @@ def test_a_malformed_batch_is_refused(gateway: Gateway, body: bytes) -> None:
 
 
 def test_random_damage_is_never_a_500(gateway: Gateway, nginx: Nginx) -> None:
-    """A good batch with bytes changed, cut out or doubled."""
+    """A good batch with bytes changed, cut out or doubled: the same ones each time."""
     chance = random.Random(2)  # noqa: S311 - no secret
-    item = {"path": gateway.route(nginx) + "/x", "headers": {"A": ["1", None]}, "query": {"q": True}}
+    gateway.put("routes", "damaged", {"uri": "/damaged/*", "upstream": {"nodes": nodes(nginx)}})
+    item = {"path": "/damaged/x", "headers": {"A": ["1", None]}, "query": {"q": True}}
     good = json.dumps({"timeout": 500, "pipeline": [item] * 2}).encode()
 
     for _ in range(400):

@@ -17,6 +17,7 @@ from .gateway import TRACEBACK
 from .pages import TOP, blocks, check, run
 from .ports import free_port
 from .scripted import Received, each, ok
+from .test_reload import wait_listening
 
 PAGE = TOP / "docs" / "migrating-from-apisix.md"
 EXAMPLE = TOP / "examples" / "apisix"
@@ -41,6 +42,8 @@ def services() -> Iterator[dict[str, int]]:
         subprocess.Popen([sys.executable, str(TOP / "examples" / f"{name}.py"), str(port)])
         for name, port in ports.items()
     ]
+    for port in ports.values():
+        wait_listening(("127.0.0.1", port))
     yield ports
     for process in started:
         process.kill()

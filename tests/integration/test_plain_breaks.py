@@ -1,5 +1,6 @@
 """Who leaves before the end, upstream or client: the other one hears of it, and nothing is left behind."""
 
+import threading
 import time
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from .conftest import StartScripted
 from .gateway import Gateway
 from .nginx import Nginx
-from .scripted import Peer
+from .scripted import PATIENCE_S, Peer
+from .waiting import wait
 from .wire import Broken, Wire
 
 PIECE = b"x" * 65536
@@ -24,17 +26,20 @@ PIECE = b"x" * 65536
 def test_a_cut_off_body_is_cut_off_for_the_client(
     gateway: Gateway, scripted: StartScripted, head: bytes, rest: bytes
 ) -> None:
+    begun = threading.Event()
+
     def serve(peer: Peer) -> None:
         peer.read()
-        peer.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
-        time.sleep(0.05)
-        peer.send(rest)
+        peer.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + rest)
+        begun.wait(PATIENCE_S)
 
     path = gateway.route(scripted(serve)) + "/x"
     with Wire(gateway.data) as wire:
         wire.get(path)
+        answer = wire.head()
+        begun.set()
         with pytest.raises(Broken):
-            wire.answer()
+            wire.body(answer)
         assert wire.is_closed()
 
 
@@ -45,7 +50,7 @@ def test_a_stalled_body_is_cut_off_for_the_client(gateway: Gateway, scripted: St
         peer.stall()
 
     upstream = scripted(serve)
-    path = gateway.route(upstream, timeout={"connect": 1, "send": 1, "read": 0.2}) + "/x"
+    path = gateway.route(upstream, timeout={"connect": 10, "send": 10, "read": 1.5}) + "/x"
     with Wire(gateway.data) as wire:
         wire.get(path)
         with pytest.raises(Broken):
@@ -123,7 +128,4 @@ def test_a_client_that_leaves_mid_upload(gateway: Gateway, scripted: StartScript
 
 def wait_files(gateway: Gateway, count: int) -> None:
     """Return as soon as the gateway has no more than `count` descriptors open."""
-    give_up = time.monotonic() + 3
-    while gateway.open_files() > count:
-        assert time.monotonic() < give_up, f"{gateway.open_files()} files are open, not {count}"
-        time.sleep(0.01)
+    wait(lambda: gateway.open_files() <= count, f"{count} files open")

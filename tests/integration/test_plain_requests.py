@@ -8,7 +8,7 @@ from .conftest import StartScripted
 from .gateway import Gateway, nodes
 from .nginx import Nginx
 from .scripted import each, echo, ok
-from .wire import Wire, all_answers, ask
+from .wire import Wire, ask, whole_conversation
 
 
 @pytest.mark.parametrize(
@@ -218,16 +218,16 @@ def test_a_body_of_a_request_that_asks_for_an_upgrade(
 ) -> None:
     """It is the request's body all the same, or the request is refused: never another request."""
     upstream = scripted(each(echo))
-    prefix = gateway.route(upstream, timeout={"connect": 1, "send": 1, "read": 0.5})
+    prefix = gateway.route(upstream, timeout={"connect": 10, "send": 10, "read": 10})
     body = f"GET {prefix}/smuggled HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     framing = "Transfer-Encoding: chunked" if coded else f"Content-Length: {len(body)}"
 
-    with Wire(gateway.data, timeout_s=0.7) as wire:
+    with Wire(gateway.data) as wire:
         head = f"POST {prefix}/x HTTP/1.1\r\nHost: a\r\n{UPGRADE}{framing}\r\n\r\n"
         wire.send(head.encode())
         time.sleep(0.05)  # the body comes in a segment of its own
         wire.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if coded else body)
-        statuses = all_answers(wire)
+        statuses = whole_conversation(wire)
 
     assert "/smuggled" not in [request.target.removeprefix(prefix) for request in upstream.requests]
     assert statuses in ([200], [400], [501])
@@ -239,7 +239,7 @@ def test_a_batch_that_asks_for_an_upgrade(gateway: Gateway) -> None:
     """`curl --http2 --data ...` at the batch endpoint."""
     body = b'{"pipeline": [{"path": "/none"}]}'
 
-    with Wire(gateway.data, timeout_s=2) as wire:
+    with Wire(gateway.data) as wire:
         head = (
             f"POST /apisix/batch-requests HTTP/1.1\r\nHost: a\r\n{UPGRADE}Content-Length: {len(body)}\r\n"
         )

@@ -11,7 +11,7 @@ import pytest
 from .conftest import StartGateway, StartScripted
 from .gateway import Gateway
 from .nginx import BIG_BYTES, Nginx
-from .scripted import Gone, Peer, Received, Scripted, each, echo, ok
+from .scripted import PATIENCE_S, Gone, Peer, Received, Scripted, each, echo, ok
 from .wire import Wire
 
 MOST_KB = 40 * 1024
@@ -62,6 +62,7 @@ def count_body(peer: Peer) -> None:
 # --- large bodies
 
 
+@pytest.mark.timeout(180)  # it is work for some seconds of a whole core
 def test_a_large_download(own_gateway: Gateway, nginx: Nginx) -> None:
     path = own_gateway.route(nginx) + "/files/big.bin"
 
@@ -79,6 +80,7 @@ def count(wire: Wire) -> int:
     return size
 
 
+@pytest.mark.timeout(180)
 def test_a_large_upload(own_gateway: Gateway, scripted: StartScripted) -> None:
     path = own_gateway.route(scripted(count_body)) + "/x"
 
@@ -111,16 +113,15 @@ def test_a_slow_reader_holds_the_upstream_back(own_gateway: Gateway, scripted: S
             sent[0] += len(PIECE)
 
     # The read timeout is short: it must not run while it is the client who is slow.
-    timeout = {"connect": 1, "send": 1, "read": 0.4}
+    timeout = {"connect": 10, "send": 10, "read": 1}
     path = own_gateway.route(scripted(serve), timeout=timeout) + "/x"
 
     with flat_memory(own_gateway), Wire(own_gateway.data, receive_buffer=65536) as wire:
         wire.get(path)
         wire.head()
-        time.sleep(1)
+        time.sleep(2)
         assert sent[0] < 30 * 2**20
         wire.exactly(60 * 2**20)
-        assert sent[0] >= 60 * 2**20
 
 
 def test_a_slow_upstream_holds_the_client_back(own_gateway: Gateway, scripted: StartScripted) -> None:
@@ -128,7 +129,7 @@ def test_a_slow_upstream_holds_the_client_back(own_gateway: Gateway, scripted: S
 
     def serve(peer: Peer) -> None:
         head = peer.read_head()
-        release.wait(10)
+        release.wait(PATIENCE_S)
         peer.exactly(int(head.header("content-length") or 0))
         peer.send(ok())
 
@@ -141,7 +142,7 @@ def test_a_slow_upstream_holds_the_client_back(own_gateway: Gateway, scripted: S
         at = send_some(wire, body)
         assert at < 30 * 2**20
         release.set()
-        wire.socket.settimeout(10)
+        wire.socket.settimeout(PATIENCE_S)
         wire.send(body[at:].tobytes())
         assert wire.answer().status == 200
 
@@ -165,7 +166,7 @@ def test_pieces_are_passed_on_as_they_come(gateway: Gateway, scripted: StartScri
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
         for piece in (b"two", b"six"):
-            assert step.acquire(timeout=5)
+            assert step.acquire(timeout=PATIENCE_S)
             peer.send(b"3\r\n%b\r\n" % piece)
         peer.send(b"0\r\n\r\n")
 
@@ -193,7 +194,7 @@ def test_an_upload_is_passed_on_as_it_comes(gateway: Gateway, scripted: StartScr
         wire.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for piece in (b"one", b"two"):
             wire.send(b"3\r\n%b\r\n" % piece)
-            assert got.acquire(timeout=5)
+            assert got.acquire(timeout=PATIENCE_S)
         wire.send(b"0\r\n\r\n")
         assert wire.answer().status == 200
 
@@ -293,7 +294,7 @@ def test_a_status_beyond_http_frees_its_connection(gateway: Gateway, scripted: S
     path = gateway.route(upstream) + "/x"
 
     assert gateway.fetch(path).status == 502
-    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
+    upstream.wait(lambda upstream: upstream.open == 0)
 
 
 def test_a_client_of_http_1_0(gateway: Gateway, scripted: StartScripted) -> None:

@@ -56,7 +56,7 @@ import fcntl, http.client, socket, struct, subprocess, sys, time
 with socket.socket() as any_socket:  # ip link set lo up
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 0x1 | 0x40))
 gateway = subprocess.Popen([sys.executable, "-m", "batchway", "serve"])
-give_up = time.monotonic() + 10
+give_up = time.monotonic() + 30
 while True:
     try:
         admin = http.client.HTTPConnection("127.0.0.1", 9180)
@@ -81,7 +81,7 @@ def test_no_config_file_at_all(tmp_path: Path) -> None:
         pytest.skip("unshare is not allowed here")
     command = [*IN_A_NETWORK_OF_ITS_OWN, sys.executable, "-c", ALONE]
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
 
     assert (done.returncode, done.stdout) == (0, "200 404\n"), done.stderr
     assert TRACEBACK not in done.stderr
@@ -152,11 +152,11 @@ def test_hundreds_of_routes_after_a_restart(start_gateway: StartGateway, nginx: 
 def test_a_keepalive_timeout(start_gateway: StartGateway) -> None:
     gateway = start_gateway({"batchway": {"limits": {"keepalive_timeout_s": 0.3}}})
     with Wire(gateway.data) as wire:
+        started = time.monotonic()
         wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         wire.answer()
-        started = time.monotonic()
         assert wire.is_closed()
-        assert 0.2 < time.monotonic() - started < 2
+        assert 0.29 < time.monotonic() - started < 15  # by default it would be 60
 
 
 def test_every_line_of_the_log_is_json(start_gateway: StartGateway, scripted: StartScripted) -> None:

@@ -2,18 +2,18 @@
 
 import socket
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import StartGateway
-from .gateway import TRACEBACK, Document, Gateway
+from .gateway import START_S, STOP_S, TRACEBACK, Document, Gateway
+from .waiting import wait
 
 
 def failed_start(gateway: Gateway) -> tuple[int, str]:
     """Exit code and output of a gateway that cannot start."""
-    code = gateway.spawn().wait(10)
+    code = gateway.spawn().wait(START_S)
     return code, gateway.log()
 
 
@@ -89,14 +89,11 @@ def test_two_gateways_on_one_store(start_gateway: StartGateway) -> None:
     try:
         second.wait_healthy()
     except AssertionError:
-        assert process.wait(5) == 1
+        assert process.wait(STOP_S) == 1
         check_one_line(second.log(), "store")
         return
     first.put("routes", "shared", {"uri": "/shared", "upstream": {"nodes": {}}})
-    give_up = time.monotonic() + 2
-    while second.fetch("/shared").status == 404:
-        assert time.monotonic() < give_up, "a write through the one is never seen by the other"
-        time.sleep(0.1)
+    wait(lambda: second.fetch("/shared").status != 404, "seen by the one what the other has written")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from .conftest import StartGateway, StartScripted
-from .gateway import BATCH, VIEWER_KEY, Document, Gateway
+from .gateway import BATCH, STOP_S, VIEWER_KEY, Document, Gateway
 from .nginx import Nginx
 from .ports import free_port
-from .scripted import each, echo, ok, slowly
+from .scripted import Gate, each, echo, ok, slowly
+from .waiting import wait
 from .wire import Address, Answer, Wire, fetch
 
 
@@ -59,14 +60,30 @@ def load(gateway: Gateway, path: str) -> Iterator[list[Answer]]:
 
 def wait_refused(address: Address) -> None:
     """Return as soon as nobody listens there."""
-    give_up = time.monotonic() + 2
-    while True:
+
+    def is_refused() -> bool:
         try:
             with Wire(address):
-                assert time.monotonic() < give_up, "it still listens"
+                return False
         except ConnectionRefusedError:
-            return
-        time.sleep(0.01)
+            return True
+        except ConnectionError:  # it was about to be
+            return False
+
+    wait(is_refused, "refused")
+
+
+def wait_listening(address: Address) -> None:
+    """Return as soon as somebody does."""
+
+    def is_listening() -> bool:
+        try:
+            with Wire(address):
+                return True
+        except ConnectionError:
+            return False
+
+    wait(is_listening, "listening")
 
 
 def test_no_request_is_lost(gateway: Gateway, nginx: Nginx) -> None:
@@ -85,7 +102,8 @@ def test_no_request_is_lost(gateway: Gateway, nginx: Nginx) -> None:
 
 
 def test_running_batches_go_on(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(0.4))
+    gate = Gate()
+    upstream = scripted(gate)
     path = gateway.route(upstream) + "/x"
     answers: list[Answer] = []
     client = threading.Thread(target=lambda: answers.append(gateway.batch([path] * 3)))
@@ -93,6 +111,7 @@ def test_running_batches_go_on(gateway: Gateway, scripted: StartScripted) -> Non
     upstream.wait_requests(3)
 
     gateway.reload({"plugins": ["public-api"], "batchway": {"expose_batch": False}})
+    gate.open()
     client.join()
 
     assert [reply["status"] for reply in answers[0].json()] == [200] * 3
@@ -219,19 +238,23 @@ def test_a_port_is_added_and_nobody_notices(gateway: Gateway, nginx: Nginx) -> N
 
 
 def test_a_port_that_moves_lets_running_requests_finish(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(0.5, ok(b"late")))
+    gate = Gate(ok(b"late"))
+    upstream = scripted(gate)
     path = gateway.route(upstream) + "/x"
     with Wire(gateway.data) as wire:
         wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         upstream.wait_requests()
         gateway.write_config({"apisix": {"node_listen": [{"ip": "127.0.0.1", "port": free_port()}]}})
         gateway.send_signal(signal.SIGHUP)
+        wait_refused(gateway.data)
+        gate.open()
         assert wire.answer().body == b"late"
     gateway.wait_log("configuration reloaded")
 
 
 def test_a_reload_does_not_wait_for_the_old_port(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(1.5))
+    gate = Gate()
+    upstream = scripted(gate)
     path = gateway.route(upstream) + "/x"
     with Wire(gateway.data) as wire:
         wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -240,27 +263,31 @@ def test_a_reload_does_not_wait_for_the_old_port(gateway: Gateway, scripted: Sta
         gateway.write_config({"apisix": {"node_listen": [{"ip": new[0], "port": new[1]}]}})
         gateway.send_signal(signal.SIGHUP)
         gateway.data = new
-        time.sleep(0.3)
+        wait_listening(new)
         gateway.write_config({"batchway": {"expose_batch": False}})
         gateway.send_signal(signal.SIGHUP)
-        give_up = time.monotonic() + 0.9
-        while gateway.batch(["/x"]).status != 404:
-            assert time.monotonic() < give_up, "the second reload waits for the first one"
-            time.sleep(0.02)
+        wait(lambda: gateway.batch(["/x"]).status == 404, "reloaded, though the old port is in use")
+        gate.open()
+        assert wire.answer().status == 200
 
 
 def test_the_end_lets_requests_of_the_old_port_finish(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(1, ok(b"late")))
+    gate = Gate(ok(b"late"))
+    upstream = scripted(gate)
     path = gateway.route(upstream) + "/x"
     with Wire(gateway.data) as wire:
         wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         upstream.wait_requests()
-        gateway.write_config({"apisix": {"node_listen": [{"ip": "127.0.0.1", "port": free_port()}]}})
+        new = ("127.0.0.1", free_port())
+        gateway.write_config({"apisix": {"node_listen": [{"ip": new[0], "port": new[1]}]}})
         gateway.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        wait_listening(new)
+        wait_refused(gateway.data)
         gateway.send_signal(signal.SIGTERM)
+        gateway.wait_log("draining")
+        gate.open()
         assert wire.answer().body == b"late"
-    assert gateway.running().wait(5) == 0
+    assert gateway.running().wait(STOP_S) == 0
 
 
 def test_a_refused_reload_writes_no_key(gateway: Gateway) -> None:
@@ -311,7 +338,7 @@ def test_the_end_comes_during_a_reload(gateway: Gateway) -> None:
     gateway.send_signal(signal.SIGHUP)
     gateway.send_signal(signal.SIGTERM)
 
-    assert gateway.running().wait(5) == 0
+    assert gateway.running().wait(STOP_S) == 0
 
 
 def test_a_setting_that_needs_a_restart_is_named(gateway: Gateway) -> None:

@@ -1,6 +1,5 @@
 """`batchway rpc` as a user runs it: real processes, real sockets."""
 
-import contextlib
 import json
 import os
 import select
@@ -18,9 +17,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from batchway.rpc import ClientError, HttpError, RpcClient
+from batchway.rpc import HttpError, RpcClient
 
 from .ports import free_port
+from .processes import children, is_alive, stopped
 from .wire import ask, fetch
 
 PATIENCE_S = 20.0
@@ -155,18 +155,18 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
-def children(pid: int) -> list[int]:
-    """The processes that it has started."""
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+def cut_short(process: "subprocess.Popen[str]") -> int:
+    """Send one signal after the other, as people do who do not want to wait; the exit code.
 
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+    Not just one: it would be lost if the process has not taken notice of the first yet.
+    """
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            assert time.monotonic() < give_up, "it goes on"
 
 
 def test_call_and_batch_against_it(serve: Serve, tmp_path: Path) -> None:
@@ -281,10 +281,9 @@ def test_a_second_signal_cuts_it_short(serve: Serve, tmp_path: Path, workers: st
     served = serve("--workers", workers)
     thread, results = waiting_call(served, tmp_path / "busy")
     served.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)  # two at once are one
-    assert served.process.poll() is None
-    served.process.send_signal(signal.SIGTERM)
-    assert served.process.wait(PATIENCE_S) == 0
+    with pytest.raises(subprocess.TimeoutExpired):
+        served.process.wait(0.3)
+    assert cut_short(served.process) == 0
     thread.join(PATIENCE_S)
     assert isinstance(results[0], Exception)
 
@@ -299,21 +298,17 @@ def test_the_grace_is_a_bound(serve: Serve, tmp_path: Path) -> None:
 
 def test_workers_share_the_port_and_are_replaced(serve: Serve) -> None:
     served = serve("--workers", "2")
-    pids: set[int] = set()
-
-    def both() -> bool:
-        with contextlib.suppress(ClientError):  # from the worker that is killed
-            pids.add(served.call("desk@pid"))
-        return len(pids) == 2
-
-    until(both)
-    victim = pids.pop()
-    os.kill(victim, signal.SIGKILL)
-    until(both)
-    assert victim not in pids
+    one, other = children(served.process.pid)
+    for pid, idle in ((one, other), (other, one)):
+        with stopped([idle]):
+            assert served.call("desk@pid") == pid
+    os.kill(one, signal.SIGKILL)
+    (new,) = until(lambda: set(children(served.process.pid)) - {one, other})
+    with stopped([other]):
+        assert served.call("desk@pid") == new
     assert "a worker has ended" in served.log()
     assert served.stop() == 0
-    assert not any(map(is_alive, pids))
+    assert not any(map(is_alive, (other, new)))
 
 
 def test_workers_end_with_their_supervisor(serve: Serve) -> None:
@@ -352,10 +347,13 @@ def version(served: Served) -> Json:
         return None
 
 
-def test_reload_after_a_change(serve: Serve, service: Path) -> None:
+def test_reload_after_a_change(serve: Serve, service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     served = serve("--reload")
     assert version(served) == 1
+    changed = service.stat()
     service.write_text(SERVICE.replace("return 1", "return 2"))
+    os.utime(service, ns=(changed.st_atime_ns, changed.st_mtime_ns))  # of the same second, as it may be
     until(lambda: version(served) == 2)
     service.write_text("syntax error")
     until(lambda: "waiting for the code to change" in served.log())
@@ -376,7 +374,7 @@ def test_an_app_that_cannot_be_imported_ends_it(
 
 
 def test_stdio(service: Path, tmp_path: Path) -> None:
-    service.write_text(SERVICE + "\nprint('loaded')\n")
+    service.write_text(SERVICE + "\nprint('loaded')\nos.system('echo by a child')\n")
     calls = '{"jsonrpc":"2.0","method":"desk@version","id":1}\n[{"jsonrpc":"2.0","method":"nope","id":2}]\n'
     said = run("rpc", "serve", "deskservice:app", "--stdio", cwd=tmp_path, stdin=calls)
     assert said.returncode == 0, said.stderr
@@ -388,6 +386,7 @@ def test_stdio(service: Path, tmp_path: Path) -> None:
         ]
     )
     assert "loaded" in said.stderr
+    assert "by a child" in said.stderr
 
 
 def test_a_new_service_passes_its_test_and_serves(tmp_path: Path) -> None:

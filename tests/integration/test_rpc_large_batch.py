@@ -81,7 +81,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path / "stderr.log")
     yield server
     server.process.terminate()
-    server.process.wait(10)
+    server.process.wait(START_S)
     assert server.log.read_text() == ""
 
 
@@ -116,6 +116,17 @@ def results(answer: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("method", ["compute", "wait", "block"])
 def test_other_clients_are_answered_meanwhile(server: Server, method: str) -> None:
+    # Had they to wait for the batch, there would be one or two answers, after as long as it took. On a busy
+    # machine that may happen to one of them now and then, but not at every attempt.
+    for _ in range(5):
+        waits_s, took_s = waits_beside(server, method)
+        if len(waits_s) >= 8 and max(waits_s) < took_s / 2:
+            return
+    pytest.fail(f"the batch took {took_s} s, others waited for {sorted(waits_s, reverse=True)[:9]}")
+
+
+def waits_beside(server: Server, method: str) -> tuple[list[float], float]:
+    """How long another client waits for its answers while a batch runs, and how long that takes."""
     other = server.client()
     assert other.post(PING) == PONG
     ask = Ask(server.client(), batch(method))
@@ -129,9 +140,7 @@ def test_other_clients_are_answered_meanwhile(server: Server, method: str) -> No
     other.close()
     offset = sum(range(2000)) if method == "compute" else 0
     assert results(ask.answer) == [offset + number for number in range(CALLS)]
-    # Had they to wait for the batch, there would be one or two answers, after as long as it took.
-    assert len(waits_s) >= 8
-    assert max(waits_s) < ask.took_s / 2
+    return waits_s, ask.took_s
 
 
 def test_memory_is_bounded_by_what_is_sent(server: Server) -> None:

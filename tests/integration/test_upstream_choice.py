@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from .conftest import StartScripted
 from .gateway import Document, Gateway, nodes
 from .ports import free_port
-from .scripted import Peer, Scripted, each, echo, ok
+from .scripted import PATIENCE_S, Peer, Scripted, each, echo, ok
 from .wire import Address
 
 QUICK = {"connect": 0.3, "send": 0.3, "read": 0.3}
@@ -134,7 +135,7 @@ def test_a_node_that_never_answers_is_504_after_read(gateway: Gateway, scripted:
 
     replies = gateway.replies([prefix + "/x"] * 3)
 
-    assert 0.3 <= time.monotonic() - started < 0.8
+    assert 0.29 <= time.monotonic() - started < 15  # by default it would be 60, the batch's end at 30
     assert [reply["status"] for reply in replies] == [504] * 3
     assert [reply["reason"] for reply in replies] == ["Gateway Timeout"] * 3
     upstream.wait(lambda upstream: upstream.open == 0)
@@ -146,26 +147,30 @@ def test_read_is_from_one_piece_to_the_next(gateway: Gateway, scripted: StartScr
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
         for _ in range(5):
-            time.sleep(0.12)
+            time.sleep(0.3)
             peer.send(b"x")
 
-    prefix = gateway.route(scripted(drip), timeout=QUICK)
+    prefix = gateway.route(scripted(drip), timeout={"connect": 10, "send": 10, "read": 1.2})
+    with ThreadPoolExecutor(2) as at_once:
+        item = at_once.submit(gateway.reply, prefix + "/x")
+        plain = at_once.submit(gateway.fetch, prefix + "/x")
 
-    assert gateway.reply(prefix + "/x")["body"] == "xxxxx"
-    assert gateway.fetch(prefix + "/x").body == b"xxxxx"
+    assert item.result()["body"] == "xxxxx"
+    assert plain.result().body == b"xxxxx"
 
 
 def test_a_node_that_does_not_read_is_504_after_send(gateway: Gateway, scripted: StartScripted) -> None:
     release = threading.Event()
-    timeout = {"connect": 5, "send": 0.3, "read": 5}
-    prefix = gateway.route(scripted(lambda peer: release.wait(5)), timeout=timeout)
+    timeout = {"connect": 25, "send": 0.3, "read": 25}
+    prefix = gateway.route(scripted(lambda peer: release.wait(PATIENCE_S)), timeout=timeout)
     started = time.monotonic()
+    try:
+        answer = gateway.fetch(prefix + "/x", "POST", bytes(20_000_000))
+    finally:
+        release.set()
 
-    answer = gateway.fetch(prefix + "/x", "POST", bytes(20_000_000))
-
-    release.set()
     assert answer.status == 504
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 15
 
 
 def test_a_node_that_does_not_accept_is_504_after_connect(gateway: Gateway) -> None:
@@ -174,7 +179,7 @@ def test_a_node_that_does_not_accept_is_504_after_connect(gateway: Gateway) -> N
     started = time.monotonic()
 
     assert gateway.reply(prefix + "/x")["status"] in (502, 504)
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 15
 
 
 def test_the_routes_timeout_comes_before_the_upstreams(
@@ -260,4 +265,4 @@ def test_retries_end_at_the_deadline(gateway: Gateway, scripted: StartScripted) 
     replies = gateway.replies({"timeout": 500, "pipeline": [{"path": prefix + "/x"}]})
 
     assert replies == [{"status": 504, "reason": "upstream timeout"}]
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 10  # all tries would take 15

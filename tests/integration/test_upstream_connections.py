@@ -8,7 +8,7 @@ import pytest
 from .conftest import StartGateway, StartNginx, StartScripted
 from .gateway import TRACEBACK, Gateway
 from .nginx import Nginx
-from .scripted import Peer, Received, each, echo, ok, slowly
+from .scripted import Peer, Received, each, echo, ok, slowly, together
 
 
 def target(request: Received) -> bytes:
@@ -53,7 +53,7 @@ def test_requests_of_one_connection_are_counted(gateway: Gateway, scripted: Star
 
 
 def test_only_so_many_idle_connections_are_kept(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(slowly(0.1))
+    upstream = scripted(together(20))
     prefix = gateway.route(upstream, keepalive_pool={"size": 3})
 
     gateway.replies([prefix + "/x"] * 20)
@@ -65,26 +65,25 @@ def test_only_so_many_idle_connections_are_kept(gateway: Gateway, scripted: Star
 def test_the_worker_says_what_the_upstream_does_not(
     start_gateway: StartGateway, scripted: StartScripted
 ) -> None:
-    limits = {"upstream_keepalive": 3, "upstream_idle_timeout_s": 0.5}
+    limits = {"upstream_keepalive": 3, "upstream_idle_timeout_s": 1.5}
     gateway = start_gateway({"batchway": {"limits": limits}})
-    upstream = scripted(slowly(0.1))
+    upstream = scripted(together(20))
     prefix = gateway.route(upstream)
 
     gateway.replies([prefix + "/x"] * 20)
 
     assert upstream.most == 20
     upstream.wait(lambda upstream: upstream.open == 3)
-    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=3)
+    upstream.wait(lambda upstream: upstream.open == 0)
 
 
 def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartScripted) -> None:
     upstream = scripted(each(target))
-    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 0.3})
+    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 1.5})
 
     gateway.replies([prefix + "/x"] * 5)
-    time.sleep(0.1)
     assert upstream.open > 0
-    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
+    upstream.wait(lambda upstream: upstream.open == 0)
     assert gateway.reply(prefix + "/x")["status"] == 200
 
 
@@ -95,7 +94,7 @@ def test_idle_connections_may_not_be_kept_at_all(gateway: Gateway, scripted: Sta
 
     for _ in range(5):
         assert [reply["status"] for reply in gateway.replies([prefix + "/x"] * 100)] == [200] * 100
-    upstream.wait(lambda upstream: upstream.open == 0, timeout_s=2)
+    upstream.wait(lambda upstream: upstream.open == 0)
     assert TRACEBACK not in gateway.log().removeprefix(log)
 
 
@@ -142,7 +141,7 @@ def test_connection_close_is_obeyed(gateway: Gateway, scripted: StartScripted) -
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_upstream_that_was_restarted(gateway: Gateway, scripted: StartScripted, method: str) -> None:
-    upstream = scripted(slowly(0.05))
+    upstream = scripted(together(20))
     prefix = gateway.route(upstream)
     items = [{"path": f"{prefix}/{number}", "method": method} for number in range(20)]
     gateway.replies(items)
@@ -226,7 +225,7 @@ def test_no_more_items_at_once_than_allowed(gateway: Gateway, scripted: StartScr
 
 def test_a_wait_for_a_connection_ends(gateway: Gateway, scripted: StartScripted) -> None:
     upstream = scripted(lambda peer: (peer.read(), peer.stall()))
-    timeout = {"connect": 0.3, "send": 5, "read": 1}
+    timeout = {"connect": 0.3, "send": 5, "read": 2}
     prefix = gateway.route(upstream, max_connections=1, timeout=timeout)
 
     replies = gateway.replies([prefix + "/x"] * 5)
@@ -244,14 +243,13 @@ def test_a_small_batch_is_not_starved_by_a_large_one(gateway: Gateway, scripted:
     large.start()
     try:
         upstream.wait_requests(20)
-        started = time.monotonic()
         for _ in range(5):
             assert gateway.reply(prefix + "/small")["status"] == 200
-        took = time.monotonic() - started
+        served = len(upstream.requests)
     finally:
         large.join()
 
-    assert took < 0.5  # the large one takes 1.3 s
+    assert served < 400, "most of the large one came before it"
     assert len(upstream.requests) == 505
 
 
@@ -262,13 +260,12 @@ def test_a_plain_request_is_not_starved_by_a_large_batch(gateway: Gateway, scrip
     large.start()
     try:
         upstream.wait_requests(20)
-        started = time.monotonic()
         assert gateway.fetch(prefix + "/small").status == 200
-        took = time.monotonic() - started
+        served = len(upstream.requests)
     finally:
         large.join()
 
-    assert took < 0.3
+    assert served < 240, "most of the batch came before it"
 
 
 def test_one_upstream_does_not_hold_up_another(gateway: Gateway, scripted: StartScripted) -> None:
@@ -277,6 +274,6 @@ def test_one_upstream_does_not_hold_up_another(gateway: Gateway, scripted: Start
     slow, fast = gateway.route(stalled, max_connections=1), gateway.route(healthy)
     paths = [f"{slow}/x"] * 50 + [f"{fast}/x"] * 50
 
-    replies = gateway.replies({"timeout": 300, "pipeline": [{"path": path} for path in paths]})
+    replies = gateway.replies({"timeout": 2000, "pipeline": [{"path": path} for path in paths]})
 
     assert [reply["status"] for reply in replies] == [504] * 50 + [200] * 50

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from .conftest import StartGateway, StartScripted
-from .gateway import Document, Gateway
+from .gateway import STOP_S, Document, Gateway
 from .scripted import Behaviour, Peer, each, echo, ok
 from .tls import TlsUpstream
 
@@ -177,7 +177,7 @@ def test_a_missing_ca_file(
     try:
         gateway.wait_healthy()
     except AssertionError:
-        assert process.wait(5) in (1, 2)
+        assert process.wait(STOP_S) in (1, 2)
         assert missing in gateway.log()
         return
     prefix = gateway.route(tls(stranger), scheme="https")

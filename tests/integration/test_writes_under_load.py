@@ -139,6 +139,7 @@ def gateway(start_gateway: StartGateway) -> Gateway:
     return start_gateway({"batchway": {"workers": 1}})
 
 
+@pytest.mark.timeout(180)  # to make the routes is work for some seconds of a whole core
 def test_no_request_is_lost_while_routes_change(gateway: Gateway, nginx: Nginx) -> None:
     fill(gateway, nginx, ROUTES)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 30.0
 
 Address = tuple[str, int]
 Headers = Mapping[str, str]
@@ -146,10 +146,11 @@ class Wire:
         """The next response, whole. Raises Broken if it is not, AssertionError if it is malformed."""
         answer = self.head()
         if not bodiless and answer.status >= 200 and answer.status not in (204, 304):
-            answer.body = self._body(answer)
+            answer.body = self.body(answer)
         return answer
 
-    def _body(self, answer: Answer) -> bytes:
+    def body(self, answer: Answer) -> bytes:
+        """What comes behind that head. Raises as `answer` does."""
         coded, length = answer.header("transfer-encoding"), answer.header("content-length")
         assert coded is None or length is None, "a response with two lengths"
         if length is not None:
@@ -174,7 +175,7 @@ class Wire:
 
 def ask(address: Address, request: bytes) -> Answer:
     """The answer to these bytes."""
-    with Wire(address, timeout_s=5) as wire:
+    with Wire(address) as wire:
         wire.send(request)
         return wire.answer()
 
@@ -186,3 +187,13 @@ def all_answers(wire: Wire) -> list[int]:
         while True:
             statuses.append(wire.answer().status)
     return statuses
+
+
+def whole_conversation(wire: Wire, quiet_s: float = 0.5) -> list[int]:
+    """The same, from the first answer on: only what comes behind it has to come soon."""
+    try:
+        statuses = [wire.answer().status]
+    except Broken:
+        return []
+    wire.socket.settimeout(quiet_s)
+    return statuses + all_answers(wire)

@@ -208,7 +208,7 @@ def test_wrong_config(config: dict[str, Any]) -> None:
     run(test, **RESOURCES)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     value=st.one_of(
         st.text(st.characters(min_codepoint=1, max_codepoint=255, exclude_characters="\r\n"), max_size=200),

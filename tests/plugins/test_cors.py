@@ -317,7 +317,7 @@ def test_wrong_metadata(origins: str) -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     config=st.sampled_from(
         [{}, NAMED, FORCED, {"allow_origins_by_regex": ["."], "timing_allow_origins": "**"}]

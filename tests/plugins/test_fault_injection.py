@@ -63,8 +63,8 @@ def test_bodiless(method: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("percentage", "least", "most"), [(0, 0, 0), (100, 400, 400), (50, 160, 240), (10, 15, 70)]
 )
-def test_percentage(percentage: int, least: int, most: int) -> None:
-    random.seed(1)
+def test_percentage(monkeypatch: pytest.MonkeyPatch, percentage: int, least: int, most: int) -> None:
+    monkeypatch.setattr("batchway.plugins.fault_injection.random", random.Random(1))  # noqa: S311 - no secret
     found = answers({"abort": {"http_status": 503, "percentage": percentage}}, 400)
     assert least <= sum(one.status == 503 for one in found) <= most
 

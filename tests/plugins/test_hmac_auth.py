@@ -374,7 +374,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     value=st.one_of(
         st.text(LATIN, max_size=200),

@@ -52,6 +52,15 @@ def test_lists(client: str, is_listed: bool) -> None:
     assert status({"blacklist": MIXED}, client) == (403 if is_listed else 200)
 
 
+@pytest.mark.parametrize(
+    "listed", ["::ffff:10.1.2.3", "::FFFF:a01:203", "::ffff:10.0.0.0/104", "10.0.0.0/8"]
+)
+@pytest.mark.parametrize("client", ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:a01:203"])
+def test_ipv4_address_in_any_spelling(listed: str, client: str) -> None:
+    assert status({"blacklist": [listed]}, client) == 403
+    assert status({"whitelist": [listed]}, "::ffff:11.1.2.3") == 403
+
+
 def test_other_words_and_another_status() -> None:
     assert (
         status({"blacklist": ["0.0.0.0/0"], "message": "Do you want to do something bad?"}, "1.1.1.1")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ class Issuer:
 
     def __init__(self) -> None:
         self.kids = ["k0"]
+        self.name: Callable[[str], str | None] = lambda kid: kid
+        """What a key is called in the set."""
         self.answer: tuple[bytes, bytes] | None = None
         """Another answer than the keys: status and body."""
         self.may_answer = asyncio.Event()
@@ -35,9 +37,12 @@ class Issuer:
         while True:
             await peer.request()
             await self.may_answer.wait()
-            keys = json.dumps({"keys": [jwk(self.key(kid), kid=kid) for kid in self.kids]}).encode()
-            status, body = self.answer or (b"200 OK", keys)
+            status, body = self.answer or (b"200 OK", json.dumps({"keys": self._keys()}).encode())
             await peer.answer(body, status=status)
+
+    def _keys(self) -> list[dict[str, Any]]:
+        described = ((jwk(self.key(kid)), self.name(kid)) for kid in self.kids)
+        return [key if name is None else key | {"kid": name} for key, name in described]
 
     @staticmethod
     def key(kid: str) -> Any:
@@ -89,10 +94,37 @@ def test_keys_are_fetched_once_and_kept() -> None:
             assert await asked(gateway, issuer.token()) == (200, "jack")
             assert [request.line for request in server.requests] == [b"GET /keys?of=mine HTTP/1.1"]
             assert server.requests[0].host == f"127.0.0.1:{server.port}".encode()
-            assert (
-                await asked(gateway, token(private_key("ES256", 1), algorithm="ES256", kid="k0")) == FAILED
-            )
-            assert len(server.requests) == 1
+
+    asyncio.run(main())
+
+
+def test_wrong_signature_leads_to_a_fetch_at_most_every_30_s() -> None:
+    async def main() -> None:
+        issuer = Issuer()
+        async with gateway_of(issuer) as (gateway, server, clock):
+            wrong = token(private_key("ES256", 1), algorithm="ES256", kid="k0")
+            for seconds, fetched in ((0, 1), (29, 1), (1, 2), (29, 2)):
+                clock.now_s += seconds
+                assert await asked(gateway, wrong) == FAILED
+                assert await asked(gateway, issuer.token()) == (200, "jack")
+                assert len(server.requests) == fetched
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["same", None])
+def test_key_that_is_replaced_under_its_name_or_has_none(name: str | None) -> None:
+    async def main() -> None:
+        issuer = Issuer()
+        issuer.name = lambda _: name
+        async with gateway_of(issuer) as (gateway, server, clock):
+            old, new = (token(issuer.key(one), algorithm="ES256", kid="same") for one in ("k0", "k1"))
+            assert await asked(gateway, old) == (200, "jack")
+            issuer.kids = ["k1"]
+            clock.now_s += 30
+            assert await asked(gateway, new) == (200, "jack")
+            assert await asked(gateway, old) == FAILED, "that key is withdrawn"
+            assert len(server.requests) == 2
 
     asyncio.run(main())
 

@@ -454,7 +454,7 @@ HEADS = st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "zi
 CLAIMS = st.dictionaries(st.sampled_from(["key", "exp", "nbf", "x"]), VALUES | st.just("user-key"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     text=st.one_of(
         st.text(st.characters(min_codepoint=1, max_codepoint=255, exclude_characters="\r\n"), max_size=200),
@@ -477,7 +477,7 @@ def test_whatever_is_sent_is_refused(text: str) -> None:
     run(test, **RESOURCES)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(CLAIMS)
 def test_odd_claims_that_are_signed_never_break_anything(claims: dict[str, Any]) -> None:
     async def test(gateway: Gateway) -> None:

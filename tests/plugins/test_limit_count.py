@@ -191,6 +191,39 @@ def test_rules_and_numbers_from_variables() -> None:
     asyncio.run(main())
 
 
+def test_number_that_holds_where_a_request_names_none() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            with_clock(gateway)
+            put_route(gateway, count="${http_most ?? 2}", time_window="${http_seconds ?? 60}")
+            assert await statuses(gateway, 3) == [404, 404, 503]
+            assert await statuses(gateway, 2, headers=[("most", "3")]) == [404, 503]
+
+    asyncio.run(main())
+
+
+def test_each_rule_has_headers_and_a_count_of_its_own() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            with_clock(gateway)
+            rules = [
+                {"count": 5, "time_window": 60, "key": "$http_user", "header_prefix": "User"},
+                {"count": 2, "time_window": 9, "key": "$http_team"},
+            ]
+            put(gateway, "/routes/1", {"uri": "/*", "plugins": {"limit-count": {"rules": rules}}})
+            told = []
+            for _ in range(3):
+                response = await get(gateway, headers=[("user", "same"), ("team", "same")])
+                told.append([int(value) for name, value in response.headers if b"RateLimit" in name])
+            assert told == [[5, 4, 60, 2, 1, 9], [5, 3, 60, 2, 0, 9], [5, 2, 60, 2, 0, 9]]
+            names = [name.decode() for name, _ in response.headers if b"RateLimit" in name]
+            parts = ("Limit", "Remaining", "Reset")
+            assert names == [f"X-{prefix}-RateLimit-{part}" for prefix in ("User", "2") for part in parts]
+            assert header(response, "retry-after") == "9"
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("most", ["0", "-1", "1e300", "nan", "inf", "", "2 ", "two"])
 def test_number_of_a_request_that_is_none(most: str) -> None:
     async def main() -> None:
@@ -244,6 +277,11 @@ def test_header_name_that_is_none(name: str) -> None:
         {"count": -1},
         {"time_window": 0},
         {"rules": [{"count": 1, "time_window": 1, "key": "a"}]},
+        {
+            "count": None,
+            "time_window": None,
+            "rules": [{"count": 1, "time_window": 1, "key": "a", "header_prefix": "X\r\nY"}],
+        },
         {"key_type": "other"},
         {"rejected_code": 199},
         {"rejected_msg": ""},

@@ -83,6 +83,16 @@ def test_refusal_tells_of_all_ways() -> None:
     run(test, **RESOURCES)
 
 
+def test_credential_that_a_global_rule_has_found_already() -> None:
+    async def test(gateway: Gateway) -> None:
+        headers = [("apikey", "kay-key")]
+        assert await whose(gateway, headers=headers) == (200, "kay")
+        put(gateway, "/routes/1", any_of("basic-auth", "jwt-auth"))
+        assert await whose(gateway, headers=headers) == (401, "Authorization Failed")
+
+    run(test, global_rules={"1": {"plugins": {"key-auth": {}}}}, **RESOURCES)
+
+
 def test_one_plugin_with_several_configs() -> None:
     async def test(gateway: Gateway) -> None:
         put(gateway, "/routes/1", any_of({"key-auth": {"header": "a"}}, {"key-auth": {"header": "b"}}))
@@ -194,7 +204,7 @@ def test_no_consumer_holds_it() -> None:
     run(test, **RESOURCES)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(min_codepoint=1, max_codepoint=255, exclude_characters="\r\n"), max_size=80))
 def test_whatever_is_sent_is_refused(value: str) -> None:
     async def test(gateway: Gateway) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from batchway.gateway import Forwarding, Gateway
+from batchway.gateway import Forwarding, Gateway, apply
 from batchway.model import Response
 from batchway.plugins import Registry
 from batchway.plugins.prometheus import Prometheus, metrics
@@ -38,7 +38,7 @@ class Scene:
     def value(self, name: str, **labels: str) -> float:
         """The sum of all series of that name with these labels."""
         total = 0.0
-        text = metrics(self.prefix).text().decode()
+        text = metrics(self.prefix).text(self.gateway.names).decode()
         for line in text.splitlines():
             found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
             if found is not None and found[1] == name:
@@ -86,6 +86,40 @@ def test_refusals_and_consumers_are_counted() -> None:
             status = f"{scene.prefix}http_status"
             assert scene.value(status, code="401", route="all", consumer="", node="") == 1
             assert scene.value(status, code="404", route="all", consumer="jack") == 1
+
+    asyncio.run(main())
+
+
+def test_what_is_there_no_more_is_not_told_until_it_comes_back() -> None:
+    async def main() -> None:
+        async with Scene() as scene:
+            route = {"uri": "/*", "name": "all", "service_id": "s", "plugins": {"key-auth": {}}}
+            resources: dict[str, dict[str, Any]] = {
+                "/consumers/jack": {"username": "jack", "plugins": {"key-auth": {"key": "j"}}},
+                "/services/s": {"name": "ours", "plugins": {"prometheus": {"prefer_name": True}}},
+                "/routes/1": route,
+            }
+            for key, document in resources.items():
+                put(scene.gateway, key, document)
+            put(scene.gateway, "/global_rules/1", {"plugins": {"prometheus": {}}})
+            for key, document in resources.items():
+                await get(scene.gateway, headers=[("apikey", "j")])
+                status, latency = f"{scene.prefix}http_status", f"{scene.prefix}http_latency_count"
+                before = scene.value(status, consumer="jack"), scene.value(latency, route="all")
+                assert min(before) > 0
+                apply.remove(scene.gateway, key)
+                assert scene.value(status, consumer="jack") == 0
+                put(scene.gateway, key, document)
+                assert before == (
+                    scene.value(status, consumer="jack"),
+                    scene.value(latency, route="all"),
+                ), "nothing has gone down"
+            await get(scene.gateway, headers=[("host", "other.test")])
+            apply.remove(scene.gateway, "/routes/1")
+            assert scene.value(f"{scene.prefix}http_requests_total") == 8, "counted whatever becomes of it"
+            assert scene.value(status) == 0
+            await get(scene.gateway)
+            assert scene.value(status, code="404", route="") == 1
 
     asyncio.run(main())
 

@@ -294,7 +294,7 @@ PATHS = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0 ")).ma
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_nothing_that_a_client_sends_leaves_the_request_line(data: st.DataObject) -> None:
     template = "/" + data.draw(

@@ -175,7 +175,7 @@ def test_wrong_attributes(port: object) -> None:
         Registry(attributes={"redirect": {"https_port": port}})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     config=st.sampled_from(
         [

@@ -124,6 +124,36 @@ def test_headers_are_added_set_and_removed_in_this_order() -> None:
     assert re.fullmatch(r"127\.0\.0\.1:\d+", header(response, "X-Upstream") or "")
 
 
+@pytest.mark.parametrize(("status", "body"), [(404, b"sorry"), (403, b"no")])
+def test_filter_that_asks_for_the_status(status: int, body: bytes) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            config = {"body": "sorry", "_meta": {"filter": [["status", "==", 404]]}}
+            abort = {"http_status": status, "body": "no"}
+            put_route(gateway, None, response_rewrite=config, fault_injection={"abort": abort})
+            assert (await get(gateway)).body == body
+
+    asyncio.run(main())
+
+
+def test_node_in_a_header() -> None:
+    told = {"X-Node": "$balancer_ip:$balancer_port", "X-Upstream": "$upstream_addr"}
+    response = answered({"headers": told})
+    assert header(response, "X-Node") == header(response, "X-Upstream") != ":"
+
+
+def test_node_of_an_answer_that_no_upstream_gave() -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            config = {"headers": {"X-Node": "($balancer_ip)($balancer_port)"}}
+            put_route(
+                gateway, None, response_rewrite=config, fault_injection={"abort": {"http_status": 555}}
+            )
+            assert header(await get(gateway), "X-Node") == "()()"
+
+    asyncio.run(main())
+
+
 def test_added_by_name() -> None:
     response = answered({"headers": {"add": {"X-A": 1, "X-B": "b"}}}, answering(b"", "X-A: 0"))
     assert (headers_of(response, "X-A"), headers_of(response, "X-B")) == (["0", "1"], ["b"])
@@ -330,7 +360,7 @@ def test_wrong_config(config: dict[str, Any]) -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     method=st.sampled_from(["GET", "HEAD"]),
     status=st.sampled_from(

@@ -15,7 +15,7 @@ from batchway.plugins.variables import argument, has_value, host_name, request_v
 from tests.plugins.gateways import get, put, running
 from tests.plugins.upstreams import headers_of
 
-ORIGIN = Origin("10.0.0.9", "https", "outer.test", 8443)
+ORIGIN = Origin("10.0.0.9", "https", "outer.test", 8443, client_port=50123, address="10.0.0.1")
 PAIRS = (
     (b"host", b"A.Test:80"),
     (b"x-one", b"1"),
@@ -38,6 +38,8 @@ REQUEST = Request("PUT", "/p%20q", "a=1&b=%2B+x&a=2&c&%64=e", Headers(PAIRS), b"
         ("query_string", "a=1&b=%2B+x&a=2&c&%64=e"),
         ("is_args", "?"),
         ("remote_addr", "10.0.0.9"),
+        ("remote_port", "50123"),
+        ("server_addr", "10.0.0.1"),
         ("host", "a.test"),
         ("server_name", "a.test"),
         ("hostname", socket.gethostname()),
@@ -98,11 +100,16 @@ def test_host_name(raw: bytes, name: str) -> None:
         ("$", "$"),
         ("${a", "${a"),
         ("$a$a", "11"),
+        ("${ a }", "1"),
+        ("${a ?? 2}|${b ?? 2}|${ b??x y }|${b ??}|${b}", "1|2|x y||"),
+        ("${a-b}", "5"),
+        ("\\$a \\${a}", "\\$a \\${a}"),
+        ("${} ${a${a}", "${} ${a1"),
         ("100 %", "100 %"),
     ],
 )
 def test_resolve(template: str, made: str) -> None:
-    assert resolve(template, {"a": "1"}.get) == made
+    assert resolve(template, {"a": "1", "a-b": "5"}.get) == made
 
 
 def test_value_is_not_a_template_itself() -> None:
@@ -112,6 +119,8 @@ def test_value_is_not_a_template_itself() -> None:
 def test_has_value() -> None:
     assert has_value("$b ${a}", {"a": ""}.get)
     assert not has_value("$b a", {"a": ""}.get)
+    assert not has_value("${a} ${b}", VALUES.get)
+    assert has_value("${a ?? 1}", VALUES.get)
 
 
 # --- arguments
@@ -155,6 +164,7 @@ VALUES = {
         ("/a%20b c{}", "/a%20b%20c%7B%7D"),
         ("/$none/", "//"),
         ("/$evil", "/%0D%0AX:%20y%00"),
+        ("/${none ?? a}/${none ?? c d}?v=${none ?? d&e}", "/a/c%20d?v=d&e"),
     ],
 )
 def test_values_stay_in_their_place(template: str, made: str) -> None:
@@ -167,7 +177,8 @@ def test_values_stay_in_their_place(template: str, made: str) -> None:
         ("https://$host$request_uri", "https://h.test/a%20b?c=d"),
         ("$uri", "/a%20b/%C3%BC?x%41#y"),
         ("/x?v=$arg_v", "/x?v=1&admin=1#"),
-        ("/\\$evil", "/%5C%0D%0AX:%20y%00"),
+        ("/$evil", "/%0D%0AX:%20y%00"),
+        ("/\\$evil", "/%5C$evil"),
     ],
 )
 def test_plain_values_are_legal_ones(template: str, made: str) -> None:

@@ -235,3 +235,28 @@ def test_work_sees_the_variables_of_its_call() -> None:
 
     run(main())
     assert seen == ["a", "b"]
+
+
+def test_work_that_returns_a_coroutine_is_awaited() -> None:
+    done: list[str] = []
+
+    class Worker:
+        async def __call__(self) -> None:
+            done.append("object")
+
+    async def work() -> None:
+        done.append("coroutine")
+
+    app = RpcApp()
+
+    @app.method
+    async def order(context: Context) -> None:
+        context.after(Worker())
+        context.after(lambda: work())
+
+    async def main() -> None:
+        await ask(app, call("order"))
+        await app.aclose()
+
+    run(main())
+    assert sorted(done) == ["coroutine", "object"]

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from batchway.errors import ConfigError
-from batchway.rpc import RpcApp, method
+from batchway.rpc import Context, RpcApp, method
 from batchway.rpc.procedure import Procedure
 
 from .asking import answer, call, error, result
@@ -421,3 +421,96 @@ def test_results_are_encoded_by_their_types(app: RpcApp) -> None:
         "nan": None,
         "big": 2**80,
     }
+
+
+class Inner(Struct, tag=True):
+    value: int
+
+
+class Outer(Struct, tag=True, forbid_unknown_fields=True):
+    value: int
+
+
+class Spelled(TypedDict):
+    name: "Annotated[str, Meta(min_length=1)]"
+    age: "NotRequired[int]"
+
+
+def test_keys_that_need_not_be_there_where_hints_are_strings() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def take(value: Spelled) -> Any:
+        return value
+
+    assert result(app, "take", [{"name": "a"}]) == {"name": "a"}
+    assert error(app, "take", [{}])["data"] == {"value.name": ["required"]}
+    assert error(app, "take", [{"name": "", "age": "x"}])["data"] == {
+        "value.name": ["expected string of length >= 1"],
+        "value.age": ["expected integer, got string"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"type": "Else"}, {"value.type": ["Invalid value 'Else'"]}),
+        ({"value": 1}, {"value.type": ["required"]}),
+        ({"type": "Inner"}, {"value.value": ["required"]}),
+        ({"type": "Outer", "value": 1, "more": 1}, {"value.more": ["not expected"]}),
+    ],
+)
+def test_faults_of_tagged_unions_stand_at_their_fields(value: Any, said: Any) -> None:
+    app = RpcApp()
+
+    @app.method
+    async def take(value: Inner | Outer) -> None: ...
+
+    assert error(app, "take", [value])["data"] == said
+
+
+def test_keys_that_do_not_fit() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def take(names: dict[int, str], colors: list[dict[Color, int]]) -> None: ...
+
+    assert error(app, "take", [{"x": "a"}, [{"$": 1}]])["data"] == {
+        "names": ["expected integer as each key, got string"],
+        "colors[0]": ["Invalid enum value '$'"],
+    }
+
+
+def test_choice_that_is_one_of_several_types() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def take(color: Color | int) -> None: ...
+
+    assert error(app, "take", ["green"])["data"] == {"color": ["Invalid enum value 'green'"]}
+
+
+def test_object_is_anything() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def take(value: object) -> object:
+        return value
+
+    assert result(app, "take", [{"a": [1]}]) == {"a": [1]}
+
+
+def test_context_may_be_optional_or_annotated() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def optional(context: Context | None = None) -> Any:
+        return context and context.id
+
+    @app.method
+    async def annotated(context: Annotated[Context, "ours"], more: int = 0) -> Any:
+        return context.id
+
+    for name in ("optional", "annotated"):
+        assert result(app, name) == 1
+        assert error(app, name, {"context": {}})["data"] == {"context": ["not expected"]}

@@ -108,5 +108,5 @@ def test_threads_end(ends: Ends) -> None:
     run(main())
     for thread in set(threading.enumerate()) - before:
         if thread.name == "batchway-writer":
-            thread.join(5)
+            thread.join(30)
             assert not thread.is_alive()

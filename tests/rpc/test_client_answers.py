@@ -170,6 +170,11 @@ def test_what_is_no_answer_fails_all_calls(body: bytes, said: str) -> None:
     assert outcomes(pending) == [said] * 3
 
 
+def test_a_result_without_an_id_is_told_as_one() -> None:
+    (found,) = told(b'{"jsonrpc":"2.0","result":1}', count=1)
+    assert str(found) == "the server sent a result without an id"
+
+
 def test_a_result_that_cannot_be_decoded_fails_its_call_alone() -> None:
     a, b = told(b'[{"id":1,"result":"\xff"},{"id":2,"result":2}]')
     assert b == 2

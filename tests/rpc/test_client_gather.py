@@ -39,7 +39,7 @@ def held_back(release: threading.Event) -> Behaviour:
     """Answers once that is set."""
 
     def answer(said: Any) -> Any:
-        release.wait(10)
+        release.wait(30)
         return well_behaved(said)
 
     return answering(answer)

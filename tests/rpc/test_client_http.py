@@ -27,6 +27,7 @@ from batchway.rpc import (
 from tests.integration.ports import free_port
 from tests.integration.scripted import Behaviour, Peer, Received, Scripted, each, ok, once
 from tests.integration.tls import TlsUpstream
+from tests.loops import settle
 
 from .asking import run
 from .service import answering, result, sent, url_of, well_behaved
@@ -404,7 +405,7 @@ def test_a_client_goes_on_in_another_loop(server: Scripted) -> None:
     assert first.run(ask()) == [1]
     assert run(ask_and_close()) == [2]
     server.drop()  # or the first loop would complain of what was left open in it
-    first.run(asyncio.sleep(0.01))
+    first.run(settle(50))
     first.close()
 
 

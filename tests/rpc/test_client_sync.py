@@ -112,9 +112,9 @@ def test_closing_ends_the_calls_of_other_threads() -> None:
 
         asking = threading.Thread(target=ask)
         asking.start()
-        assert arrived.wait(10)
+        assert arrived.wait(30)
         client.close()
-        asking.join(10)
+        asking.join(30)
     assert len(errors) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_forked_process_connects_anew(server: Scripted) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _FORKING, url_of(server)],
         capture_output=True,
-        timeout=30,
+        timeout=50,
         check=False,
         env=os.environ,
     )
@@ -165,6 +165,6 @@ print(client.call("m", 1), flush=True)
 
 def test_a_process_ends_without_closing_its_client(server: Scripted) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _LEAVING, url_of(server)], capture_output=True, timeout=30, check=False
+        [sys.executable, "-c", _LEAVING, url_of(server)], capture_output=True, timeout=50, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"[1]\n", b"")

@@ -218,3 +218,17 @@ def test_result_that_json_does_not_know_is_anything() -> None:
         return Custom()
 
     assert [one["result"]["schema"] for one in app.openrpc()["methods"]] == [{}, {}]
+
+
+def test_required_params_stand_first() -> None:
+    app = RpcApp()
+
+    @app.method("mixed")
+    async def mixed(a: int, b: int = 1, *, c: int) -> None: ...
+
+    (found,) = app.openrpc()["methods"]
+    assert [(one["name"], one["required"]) for one in found["params"]] == [
+        ("a", True),
+        ("c", True),
+        ("b", False),
+    ]

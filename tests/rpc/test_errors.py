@@ -165,3 +165,22 @@ def test_error_reads_well_in_a_log() -> None:
 def test_error_of_a_call_stands_under_its_id_as_it_came() -> None:
     said = raw_answer(app_that_raises(OutOfStock()), '{"jsonrpc":"2.0","method":"prompt","id":1.50}')
     assert said == b'{"jsonrpc":"2.0","error":{"code":1001,"message":"Out of stock"},"id":1.50}'
+
+
+class Careless(RpcError):
+    code = 1002
+    message = "Careless"
+
+    def __init__(self, court: int) -> None:  # and no word to RpcError
+        self.court = court
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_error_that_does_not_begin_as_one_reaches_clients_too(kind: str) -> None:
+    assert error(app_that_raises(Careless(3)), kind) == {"code": 1002, "message": "Careless"}
+
+
+def test_code_and_message_are_a_number_and_a_text() -> None:
+    for wrong in (("Only a message",), (1, 2)):
+        with pytest.raises(TypeError, match="RpcError: expected a number as the code and a text"):
+            RpcError(*wrong)

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 
 from batchway.rpc import Context, RpcApp
 from batchway.wire import Message
+from tests.loops import settle, until
 
 from .asking import call, run
 from .exchange import Exchange, exchange
@@ -122,10 +123,12 @@ def test_context_tells_of_the_request() -> None:
 
 def test_client_that_leaves_takes_its_calls_with_it() -> None:
     app = make_app()
-    stopped = []
+    begun: list[int] = []
+    stopped: list[int] = []
 
     @app.method
     async def work() -> None:
+        begun.append(1)
         try:
             await asyncio.sleep(100)
         finally:
@@ -134,9 +137,9 @@ def test_client_that_leaves_takes_its_calls_with_it() -> None:
     async def main() -> None:
         leaving = Exchange(app, [json.dumps([call("work")]).encode()])
         serving = asyncio.create_task(leaving.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: begun)
         leaving.leave.set()
-        await asyncio.wait_for(serving, 1)
+        await asyncio.wait_for(serving, 30)
         assert stopped == [1]
         assert leaving.status == 499
 
@@ -162,7 +165,7 @@ def test_server_that_cancels_is_heard() -> None:
 
     async def main() -> None:
         serving = asyncio.create_task(Exchange(app, [json.dumps(call("work")).encode()]).run())
-        await asyncio.sleep(0.01)
+        await settle()
         serving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await serving
@@ -268,3 +271,30 @@ def test_route_and_mount_in_fastapi() -> None:
     for path in ("/rpc", "/mounted/"):
         found = exchange(site, [BODY], path=path, raw_path=path.encode())
         assert (found.status, found.body) == (200, PONG)
+
+
+class Refused(Exchange):
+    """A body whose rest is never sent: what follows its first piece is the end, after the response."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app, [b"x" * 20])
+        self.is_over = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self.pieces:
+            await asyncio.sleep(0)
+            return {"type": "http.request", "body": self.pieces.pop(), "more_body": True}
+        await self.is_over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        if message["type"] == "http.response.body":
+            self.is_over.set()
+
+
+def test_client_that_leaves_once_it_is_refused_is_no_failure() -> None:
+    async def main() -> Exchange:
+        return await Refused(make_app(max_body_bytes=10)).run()
+
+    assert run(main()).status == 413

@@ -4,6 +4,8 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from batchway.rpc import Context, Middleware, Procedure, Proceed, Proxy, RpcApp, RpcError, method
 
 from .asking import answer, ask, call, error, play, result, run
@@ -188,9 +190,15 @@ def test_batch_middleware_that_fails_is_an_internal_error() -> None:
         await proceed()
         await proceed()
 
-    for middleware in (fail, forget, twice):
+    for middleware, complaint in (
+        (fail, "'secret'"),
+        (forget, "middleware around a batch has not run it, and raised nothing"),
+        (twice, "middleware around a batch has run it twice"),
+    ):
         app = RpcApp(batch_middleware=[middleware])
-        said = answer(app, [call("nothing")])
+        with capture_logs() as logs:
+            said = answer(app, [call("nothing")])
+        assert str(logs[0]["exc_info"]) == complaint
         assert said["error"]["code"] == -32603
         assert list(said["error"]["data"]) == ["error_id"]
 

@@ -11,6 +11,7 @@ from batchway.rpc import Context, RpcApp
 from batchway.rpc.ndjson import is_preferred
 from batchway.wire import Message
 from tests.engine.clock import InstantLoop
+from tests.loops import until
 
 from .asking import call, play, run
 from .exchange import Exchange, exchange, post
@@ -156,10 +157,12 @@ def test_limits_hold() -> None:
 
 def test_client_that_leaves_takes_its_calls_with_it() -> None:
     app = make_app()
-    stopped = []
+    begun: list[int] = []
+    stopped: list[int] = []
 
     @app.method
     async def work() -> None:
+        begun.append(1)
         try:
             await asyncio.sleep(100)
         finally:
@@ -168,9 +171,9 @@ def test_client_that_leaves_takes_its_calls_with_it() -> None:
     async def main(said: Any) -> Exchange:
         leaving = Exchange(app, [json.dumps(said).encode()], headers=[ACCEPT])
         serving = asyncio.create_task(leaving.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: begun)
         leaving.leave.set()
-        await asyncio.wait_for(serving, 1)
+        await asyncio.wait_for(serving, 30)
         return leaving
 
     leaving = run(main([call("sleep", [0]), call("work")]))

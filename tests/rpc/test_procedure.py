@@ -1,8 +1,12 @@
 """What can be called: what was marked, under its name, and nothing else."""
 
+import asyncio
 import functools
+import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -375,11 +379,20 @@ def test_generators_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": -1}, {"concurrency": 0}, {"rate": 0}, {"weight": 0}]
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": "1"},
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"rate": 0},
+        {"weight": 0},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     (name,) = options
-    with pytest.raises(ConfigError, match=f"^{name}: expected a number above 0$"):
+    with pytest.raises(ConfigError, match=f"^{name}: expected a (whole )?number above 0$"):
         method(**options)
 
 
@@ -403,3 +416,95 @@ def test_options_that_do_not_exist_are_refused() -> None:
 def test_settings_that_are_wrong_are_named(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         RpcApp([Tennis], **options)
+
+
+async def total(a: int, b: int = 2, **more: int) -> int:
+    return a + b + sum(more.values())
+
+
+class Doubler:
+    async def __call__(self, value: int) -> int:
+        return 2 * value
+
+
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that is not async, whatever it decorates."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (functools.partial(total, 1), "b"),
+        (functools.partial(total, b=5), "a"),
+        (Doubler(), "value"),
+        (kept(total), "a"),
+    ],
+)
+def test_what_is_no_plain_function_keeps_its_types(
+    function: Callable[..., Any], name: str, inline: bool
+) -> None:
+    app = RpcApp()
+    app.method("made", inline=inline)(function)
+    assert isinstance(result(app, "made", [3]), int)
+    assert error(app, "made", ["x"])["data"] == {name: ["expected integer, got string"]}
+
+
+@pytest.mark.parametrize("function", [functools.partial(total, 1), Doubler()])
+def test_what_has_no_name_needs_one(function: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="has no name of its own: give one"):
+        RpcApp().method(function)
+
+
+def test_generators_are_refused_behind_decorators() -> None:
+    @kept
+    def numbers() -> Any:
+        yield 1
+
+    with pytest.raises(ConfigError, match="a generator has no result"):
+        RpcApp().method(numbers)
+
+
+def test_names_that_python_has_filled_are_none_that_can_be_sent() -> None:
+    class Open(Procedure):
+        name = "open"
+
+        @method
+        async def any(self, **more: int) -> dict[str, int]:
+            return more
+
+        @method
+        async def free(self, /, **more: int) -> dict[str, int]:
+            return more
+
+    app = RpcApp([Open])
+    app.method("partial")(functools.partial(total, 1))
+    assert error(app, "open@any", {"self": 1})["data"] == {"self": ["not expected"]}
+    assert error(app, "partial", {"a": 1})["data"] == {"a": ["not expected"]}
+    assert result(app, "open@free", {"self": 1}) == {"self": 1}
+
+
+def test_mock_of_a_method() -> None:
+    app = RpcApp()
+    app.method("mocked")(AsyncMock(return_value=5))
+    assert result(app, "mocked", [1]) == 5
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="functions can be marked since Python 3.12")
+def test_function_that_is_marked_as_a_coroutine_function() -> None:
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    def marked() -> Any:
+        return later()
+
+    app = RpcApp()
+    app.method("marked")(getattr(inspect, "markcoroutinefunction")(marked))  # noqa: B009 - new to mypy
+    assert result(app, "marked") == 5

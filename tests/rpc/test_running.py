@@ -7,8 +7,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from batchway.rpc import Context, Proxy, RpcApp
+from tests.loops import Clock, pass_time, settle
 
 from .asking import answer, ask, call, play, run
 
@@ -398,8 +400,10 @@ def test_method_that_cancels_itself_fails_alone(suspends: bool) -> None:
     async def fine() -> int:
         return 1
 
-    said = answer(app, [call("cancel_later" if suspends else "cancel"), call("fine")])
+    with capture_logs() as logs:
+        said = answer(app, [call("cancel_later" if suspends else "cancel"), call("fine")])
     assert said[0]["error"]["code"] == -32603
+    assert said[0]["error"]["data"]["error_id"] == logs[0]["error_id"]
     assert said[1]["result"] == 1
 
 
@@ -462,6 +466,7 @@ def test_synchronous_methods_run_in_threads_and_inline_ones_do_not() -> None:
 def test_no_more_threads_than_allowed_and_no_fewer() -> None:
     app = RpcApp(threads=3)
     lock = threading.Lock()
+    as_many = threading.Barrier(3, timeout=30)
     running = most = 0
 
     @app.method
@@ -470,7 +475,8 @@ def test_no_more_threads_than_allowed_and_no_fewer() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.01)
+        as_many.wait()  # no fewer
+        time.sleep(0.01)  # for one too many to begin
         with lock:
             running -= 1
 
@@ -503,12 +509,12 @@ def test_too_many_that_wait_for_a_thread_are_told_so() -> None:
 
     @app.method
     def work() -> str:
-        gate.wait(10)
+        gate.wait(30)
         return "done"
 
     async def main() -> Any:
         batch = asyncio.create_task(ask(app, [call("work") for _ in range(5)]))
-        await asyncio.sleep(0.01)
+        await settle()
         gate.set()
         return await batch
 
@@ -520,25 +526,27 @@ def test_too_many_that_wait_for_a_thread_are_told_so() -> None:
 
 
 def test_thread_of_a_call_out_of_time_keeps_its_slot_until_it_ends() -> None:
-    app = RpcApp(threads=1, timeout_s=0.05)
+    app = RpcApp(threads=1, timeout_s=50)
     gate = threading.Event()
 
     @app.method
     def work() -> None:
-        gate.wait(10)
+        gate.wait(30)
 
     @app.method
     def quick() -> str:
         return "done"
 
     async def main() -> None:
-        assert (await ask(app, call("work")))["error"] == BATCH_TIMED_OUT
-        assert (await ask(app, call("quick")))["error"] == BATCH_TIMED_OUT
+        for name in ("work", "quick"):
+            asking = asyncio.create_task(ask(app, call(name)))
+            await settle()
+            await pass_time(51)
+            assert (await asking)["error"] == BATCH_TIMED_OUT
         gate.set()
-        await asyncio.sleep(0.01)
         assert (await ask(app, call("quick")))["result"] == "done"
 
-    run(main())
+    run(main(), Clock)
 
 
 @pytest.mark.parametrize("failure", [StopIteration(), SystemExit(), KeyError("x"), GeneratorExit()])

@@ -101,6 +101,16 @@ def test_batch_middleware_is_around_a_stream_too() -> None:
     play(main())
 
 
+def test_batch_that_middleware_does_not_run_is_an_internal_error() -> None:
+    async def forget(context: Context, proceed: Proceed) -> None: ...
+
+    async def main() -> None:
+        sent, _ = await stream(make_app(batch_middleware=[forget]), [call("sleep", [0])])
+        assert [one["error"]["code"] for _, one in sent] == [-32603]
+
+    play(main())
+
+
 def test_reader_that_is_gone_cancels_the_calls() -> None:
     async def main() -> None:
         app = RpcApp()

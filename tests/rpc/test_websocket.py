@@ -150,6 +150,18 @@ def test_answer_is_of_the_kind_that_the_message_is() -> None:
     assert isinstance(text["text"], str)
 
 
+def test_slow_answer_is_of_the_kind_of_its_own_message() -> None:
+    async def test(client: Client) -> None:
+        client.say(call("sleep", [1], "text"))
+        binary = json.dumps(call("sleep", [2], "binary")).encode()
+        client.said.put_nowait({"type": "websocket.receive", "bytes": binary})
+        assert [(await client.hear())["id"], (await client.hear())["id"]] == ["text", "binary"]
+
+    _, text, binary = with_client(test)
+    assert isinstance(text["text"], str)
+    assert isinstance(binary["bytes"], bytes)
+
+
 def test_message_that_is_too_large_is_refused() -> None:
     async def test(client: Client) -> None:
         assert (await client.ask(call("echo", ["x" * 100])))["error"]["code"] == -32053

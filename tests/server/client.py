@@ -12,15 +12,6 @@ import msgspec
 from msgspec import Struct
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port where nobody listens."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as free:
-        free.bind((host, 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 class Answer(Struct):
     """A response, framed by its Content-Length."""
 
@@ -42,7 +33,11 @@ class Answer(Struct):
 
 
 class Client:
-    """One connection. What the server said before it broke the connection off is read all the same."""
+    """One connection. What the server said before it broke the connection off is read all the same.
+
+    It has no clock: one that is put forward would not tell how long it has waited. pytest's ends a wait
+    for what never comes.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -96,17 +91,15 @@ class Client:
         line, *lines = (await self.head()).decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
         size = int(headers.get("content-length", "0"))
-        async with asyncio.timeout(5):
-            while len(self._unread) < size:
-                assert await self._read(), "the connection ended in an answer"
-            body, self._unread = self._unread[:size], self._unread[size:]
+        while len(self._unread) < size:
+            assert await self._read(), "the connection ended in an answer"
+        body, self._unread = self._unread[:size], self._unread[size:]
         return Answer(int(line.split(" ")[1]), headers, body)
 
     async def head(self) -> bytes:
         """The head of the next response, without the empty line."""
-        async with asyncio.timeout(5):
-            while b"\r\n\r\n" not in self._unread:
-                assert await self._read(), "the connection ended before an answer"
+        while b"\r\n\r\n" not in self._unread:
+            assert await self._read(), "the connection ended before an answer"
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
         return head
 
@@ -117,17 +110,15 @@ class Client:
 
     async def rest(self) -> bytes:
         """All that comes until the server closes."""
-        async with asyncio.timeout(5):
-            while await self._read():
-                pass
+        while await self._read():
+            pass
         return self._unread
 
     async def some(self, size: int) -> bool:
         """Read so much and forget it; False if there is not so much."""
-        async with asyncio.timeout(5):
-            while len(self._unread) < size:
-                if not await self._read():
-                    return False
+        while len(self._unread) < size:
+            if not await self._read():
+                return False
         self._unread = b""
         return True
 

@@ -1,5 +1,6 @@
 """What is said at one end is heard at the other, whole and in order, with its sockets."""
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -121,6 +122,7 @@ def test_sockets_that_wait_may_be_closed_here(ends: tuple[Channel, Channel]) -> 
 
 
 def test_no_descriptor_is_left(ends: tuple[Channel, Channel]) -> None:
+    gc.collect()  # what it would close in between
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(10):
         one, other = Channel.pair()
@@ -132,7 +134,7 @@ def test_no_descriptor_is_left(ends: tuple[Channel, Channel]) -> None:
         one.close()
         one.close()
         other.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_the_end_is_noticed(ends: tuple[Channel, Channel]) -> None:

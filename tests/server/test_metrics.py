@@ -30,5 +30,5 @@ async def status(app: MetricsApp, path: str, method: str = "GET") -> int:
     ],
 )
 def test_attributes_are_those_of_now(attributes: ExportAttributes | None, expected: int) -> None:
-    app = MetricsApp(lambda: attributes)
+    app = MetricsApp(lambda: attributes, lambda _: ())
     assert asyncio.run(status(app, "/numbers")) == expected

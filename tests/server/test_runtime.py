@@ -152,7 +152,7 @@ def test_hurry_reaches_the_ports_that_a_reload_gave_up(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             await runtime.reload(settings(tmp_path, node_listen=()))
         runtime.hurry()
-        await asyncio.wait_for(runtime.stop(), 5)
+        await asyncio.wait_for(runtime.stop(), 20)
         with suppress(ConnectionResetError):
             assert await reader.read() == b""
         writer.close()

@@ -156,7 +156,7 @@ print([counters.take(key, 1, 10, 600, time.monotonic())[0] for key in ("half", "
 
 
 def output(script: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
     assert not done.stderr
     return done.stdout.strip()
 

@@ -252,7 +252,7 @@ def test_resource_that_is_not_valid_is_not_served_and_the_rest_is(
                 it.store.write("/routes/3", route("/3"))
                 await settle()
             assert [await it.status(path) for path in ("/bad", "/3")] == [404, 503]
-            await asyncio.wait_for(it.sync.applied(it.store.revision), 1)
+            await asyncio.wait_for(it.sync.applied(it.store.revision), 20)
 
     runner.run(main())
 
@@ -346,7 +346,7 @@ def test_follow_ends_with_the_store(runner: asyncio.Runner) -> None:
             await it.follow()
             assert it.following is not None
             await it.store.close()
-            await asyncio.wait_for(it.following, 1)
+            await asyncio.wait_for(it.following, 20)
 
     runner.run(main())
 
@@ -420,7 +420,7 @@ def test_write_during_a_reload_is_not_undone(runner: asyncio.Runner, what: str) 
             await settle()
             it.store.list_may_return.set()
             await reloading
-            await asyncio.wait_for(it.sync.applied(revision), 1)
+            await asyncio.wait_for(it.sync.applied(revision), 20)
             found = [await it.status(path) for path in ("/old", "/new")]
             assert found == {"changed": [404, 503], "deleted": [404, 404], "added": [503, 503]}[what]
 
@@ -451,8 +451,8 @@ def test_applied_returns_once_it_is(runner: asyncio.Runner) -> None:
         async with set_up() as it:
             it.store.has("/routes/1", route("/1"))
             await it.follow()
-            await asyncio.wait_for(it.sync.applied(0), 1)
-            await asyncio.wait_for(it.sync.applied(1), 1)
+            await asyncio.wait_for(it.sync.applied(0), 20)
+            await asyncio.wait_for(it.sync.applied(1), 20)
             waiting = {n: asyncio.create_task(it.sync.applied(n)) for n in (3, 2, 4)}
             await settle()
             assert not any(task.done() for task in waiting.values())
@@ -461,7 +461,7 @@ def test_applied_returns_once_it_is(runner: asyncio.Runner) -> None:
             assert [waiting[n].done() for n in (2, 3, 4)] == [True, False, False]
             it.store.erase("/routes/1")
             it.store.write("/routes/3", route("/3"))
-            await asyncio.wait_for(asyncio.gather(*waiting.values()), 1)
+            await asyncio.wait_for(asyncio.gather(*waiting.values()), 20)
             assert await it.status("/3") == 503
 
     runner.run(main())
@@ -473,7 +473,7 @@ def test_applied_means_the_next_request_sees_it(runner: asyncio.Runner) -> None:
             await it.follow()
             for number in range(20):
                 revision = it.store.write("/routes/1", route(f"/{number}"))
-                await asyncio.wait_for(it.sync.applied(revision), 1)
+                await asyncio.wait_for(it.sync.applied(revision), 20)
                 assert await it.status(f"/{number}") == 503
                 assert await it.status(f"/{number - 1}") == 404
 
@@ -489,7 +489,7 @@ def test_applied_that_is_cancelled_disturbs_nobody(runner: asyncio.Runner) -> No
             first.cancel()
             await asyncio.wait([first])
             it.store.write("/routes/1", route("/1"))
-            await asyncio.wait_for(second, 1)
+            await asyncio.wait_for(second, 20)
 
     runner.run(main())
 
@@ -501,6 +501,6 @@ def test_load_counts_as_applied(runner: asyncio.Runner) -> None:
             await settle()
             it.store.has("/routes/1", route("/1"))
             await it.sync.load()
-            await asyncio.wait_for(waiting, 1)
+            await asyncio.wait_for(waiting, 20)
 
     runner.run(main())

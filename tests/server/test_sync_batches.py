@@ -52,7 +52,7 @@ def test_nothing_is_applied_before_the_last_has_come(runner: asyncio.Runner) -> 
             assert [await it.status(path) for path in ("/1", "/2")] == [404, 404]
             await send(it, put("/routes/3", route("/3"), 1, more=False))
             assert [await it.status(path) for path in ("/1", "/2", "/3")] == [503] * 3
-            await asyncio.wait_for(it.sync.applied(1), 1)
+            await asyncio.wait_for(it.sync.applied(1), 20)
 
     runner.run(main())
 

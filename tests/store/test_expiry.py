@@ -128,6 +128,35 @@ def test_a_watch_has_the_delete_of_what_expires(runner: Runner, store: SqliteSto
     assert runner.run(scenario()) == expected
 
 
+def test_what_stands_below_goes_with_it(runner: Runner, store: SqliteStore, clock: Clock) -> None:
+    async def scenario() -> tuple[list[Event], list[str]]:
+        await store.put("/a", b"1", ttl_s=10)
+        for key in ("/a/b/1", "/a/b/2", "/a-b", "/ab"):
+            await store.put(key, b"1")
+        clock.time += 10
+        events = await take(store, 5, 3)
+        return events, [entry.key for entry in (await store.list("")).entries]
+
+    events, left = runner.run(scenario())
+    assert events == [
+        Event("delete", "/a/b/1", 6, None),
+        Event("delete", "/a/b/2", 7, None),
+        Event("delete", "/a", 8, None),
+    ]
+    assert left == ["/a-b", "/ab"]
+
+
+def test_what_stands_below_may_have_its_own_time(runner: Runner, store: SqliteStore, clock: Clock) -> None:
+    async def scenario() -> list[Event]:
+        await store.put("/a/b", b"1", ttl_s=10)
+        await store.put("/a", b"1", ttl_s=5)
+        clock.time += 10
+        await store.put("/c", b"1")
+        return await take(store, 2, 3)
+
+    assert [event.key for event in runner.run(scenario())] == ["/a/b", "/a", "/c"]
+
+
 def test_a_waiting_watch_sees_to_it_that_time_passes(
     runner: Runner, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ def test_a_write_that_was_cancelled_too_late_wakes_the_watch(
 
     def slow_put(db: sqlite3.Connection, key: str, value: bytes, *conditions: Any) -> Entry:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return put(db, key, value, *conditions)
 
     monkeypatch.setattr(sqlite, "_put", slow_put)
@@ -96,7 +96,7 @@ def test_a_write_that_was_cancelled_too_late_wakes_the_watch(
         watching = asyncio.create_task(take(store, 0, 1))
         await asyncio.sleep(0.02)
         write = asyncio.create_task(store.put("/a", b"1"))
-        assert await asyncio.to_thread(begun.wait, 10)
+        assert await asyncio.to_thread(begun.wait, 30)
         write.cancel()
         with pytest.raises(asyncio.CancelledError):
             await write

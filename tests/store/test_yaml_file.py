@@ -176,7 +176,7 @@ def test_closed_store(runner: asyncio.Runner, path: Path) -> None:
             watcher = Watcher(store, 1)
             await asyncio.sleep(0)
             await store.close()
-            await asyncio.wait_for(watcher.task, 1)
+            await asyncio.wait_for(watcher.task, 30)
             with pytest.raises(StoreError):
                 await store.get("/a")
             with pytest.raises(StoreError):
@@ -397,4 +397,12 @@ def test_read_once(path: Path) -> None:
     assert read_once(path) == b"/a 1\n/b 1\n"
     path.unlink()
     with pytest.raises(FaultyFile, match="cannot be read: No such file or directory"):
+        read_once(path)
+
+
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    """Whoever reads it would hang, and no later version would ever be seen."""
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(FaultyFile, match="cannot be read: it is no regular file"):
         read_once(path)

@@ -11,6 +11,8 @@ from typing import Self, cast
 
 from msgspec import Struct
 
+from tests.integration.ports import free_port
+
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() sends RST
 
 
@@ -174,11 +176,8 @@ class Server:
 
 
 def closed_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port where nobody listens, nor comes to: another one each time."""
+    return free_port()
 
 
 class Door:

@@ -52,6 +52,13 @@ def test_idle_nodes_take_turns() -> None:
     assert names([least.pick() for _ in range(6)]) == "a b c a b c"
 
 
+def test_idle_nodes_take_turns_beside_a_busy_one() -> None:
+    nodes = [Node("a"), Node("b"), Node("c")]
+    nodes[0].standing.busy = 1
+    least = LeastConn(nodes)
+    assert names([least.pick() for _ in range(6)]) == "b c b c b c"
+
+
 def test_busy_nodes_are_filled_by_weight() -> None:
     begun = begin(LeastConn([Node("a", 3), Node("b", 1)]), 40)
     assert Counter(node.name for node in begun) == {"a": 30, "b": 10}

@@ -171,6 +171,7 @@ def test_key_leaves_no_trace(
         load(self, certfile, *args, **kwargs)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watch)
+    gc.collect()  # what it would close in between
     files = len(os.listdir("/proc/self/fd"))
     tls = authority.client("gateway.test")
     client = ClientCertificate(tls["client_cert"], tls["client_key"])
@@ -179,7 +180,7 @@ def test_key_leaves_no_trace(
     assert rights == 0, "nobody else may read it"
     assert len(listed) == (0 if in_memory else 1)
     assert os.listdir(tmp_path) == []
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(os.listdir("/proc/self/fd")) <= files
     assert tls["client_key"][40:60] not in repr(client)
 
 

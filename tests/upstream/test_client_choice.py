@@ -25,6 +25,23 @@ async def stall(peer: Peer) -> None:
     await peer.gone()
 
 
+READ_S = 50
+
+
+async def time_out(peer: Peer) -> None:
+    await peer.request()
+    await settle()
+    await pass_time(READ_S + 1)
+    await peer.gone()
+
+
+async def answer_late(peer: Peer) -> None:
+    while True:
+        await peer.request()
+        await pass_time(10)
+        await peer.answer()
+
+
 async def answer_slowly(peer: Peer) -> None:
     while True:
         await peer.request()
@@ -93,7 +110,7 @@ def test_keys_of_a_dead_node_go_to_others_and_come_back(each_loop: asyncio.Runne
 
     async def main() -> None:
         async with servers(answer_all, answer_all, answer_all) as three, Client.running() as client:
-            users = [f"user{number}" for number in range(60)]
+            users = [f"user{number}" for number in range(150)]
             upstream = client.upstream(ports(*three), type="chash", key="arg_user")
             before = {user: await node_of(upstream, user) for user in users}
             assert set(before.values()) == {f"127.0.0.1:{server.port}" for server in three}
@@ -153,11 +170,11 @@ def test_node_that_is_slow_gets_less(each_loop: asyncio.Runner) -> None:
 
 
 @pytest.mark.parametrize("kind", ["least_conn", "ewma"])
-@pytest.mark.parametrize("script", [close, answer_all, stall], ids=["broken", "answered", "timed out"])
+@pytest.mark.parametrize("script", [close, answer_all, time_out], ids=["broken", "answered", "timed out"])
 def test_what_is_over_is_not_counted(each_loop: asyncio.Runner, script: Script, kind: str) -> None:
     async def main() -> None:
         async with servers(script, script) as both, Client.running() as client:
-            times = {"connect": 1, "send": 1, "read": 0.05}
+            times = {"connect": 100, "send": 100, "read": READ_S}
             upstream = client.upstream(ports(*both), type=kind, timeout=times)
             asked = [upstream.send(request(batch=budget()), BLOCK) for _ in range(6)]
             await asyncio.gather(*asked, return_exceptions=True)
@@ -211,7 +228,7 @@ async def drained(body: ResponseStream) -> int:
 
 def test_quick_node_gets_more(each_loop: asyncio.Runner) -> None:
     async def main() -> None:
-        async with servers(answer_slowly, answer_all) as (slow, quick), Client.running() as client:
+        async with servers(answer_late, answer_all) as (slow, quick), Client.running() as client:
             upstream = client.upstream(ports(slow, quick), type="ewma")
             await ask(upstream, 30)
             assert len(quick.requests) >= 28
@@ -305,12 +322,12 @@ def test_bad_answers_take_a_node_out(each_loop: asyncio.Runner) -> None:
     each_loop.run(main())
 
 
-@pytest.mark.parametrize(("script", "count"), [(close, "tcp_failure"), (stall, "timeout_failure")])
+@pytest.mark.parametrize(("script", "count"), [(close, "tcp_failure"), (time_out, "timeout_failure")])
 def test_no_answers_take_a_node_out(each_loop: asyncio.Runner, script: Script, count: str) -> None:
     async def main() -> None:
         async with servers(script, answer_all) as (bad, good), Client.running() as client:
             passive = {"unhealthy": {"tcp_failures": 2, "timeouts": 2}}
-            times = {"connect": 5, "send": 5, "read": 0.03}
+            times = {"connect": 100, "send": 100, "read": READ_S}
             checks = {"active": NO_PROBES, "passive": passive}
             upstream = client.upstream(ports(bad, good), checks=checks, timeout=times)
             assert await ask(upstream, 8) == [200] * 8
@@ -329,12 +346,15 @@ def test_waiting_for_a_connection_of_ours_speaks_against_no_node(each_loop: asyn
                 [server.port, server.port],
                 checks={"active": NO_PROBES, "passive": passive},
                 max_connections=1,
-                timeout={"connect": 0.03, "send": 5, "read": 5},
+                timeout={"connect": 10, "send": 100, "read": 100},
             )
             stuck = asyncio.create_task(upstream.send(request("POST"), BLOCK))
             await until(lambda: server.requests)
+            waiting = asyncio.create_task(upstream.send(request("POST"), BLOCK))
+            while not waiting.done():  # for one node after the other
+                await pass_time(11)
             with pytest.raises(UpstreamTimeout):
-                await upstream.send(request("POST"), BLOCK)
+                await waiting
             assert {node.status for node in health(upstream)} == {"healthy"}
             stuck.cancel()
             await asyncio.wait([stuck])
@@ -365,13 +385,13 @@ def test_when_all_are_down_all_are_asked(each_loop: asyncio.Runner) -> None:
 def test_no_other_node_after_the_retry_timeout(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with servers(stall, answer_all) as (slow, good), Client.running() as client:
-            times = {"connect": 60, "send": 60, "read": 5}
-            for retry_timeout, expected in ((4, UpstreamTimeout), (6, None), (0, None)):
+            times = {"connect": 6000, "send": 6000, "read": 500}
+            for retry_timeout, expected in ((400, UpstreamTimeout), (600, None), (0, None)):
                 upstream = client.upstream(ports(slow, good), timeout=times, retry_timeout=retry_timeout)
                 asked = len(slow.requests)
                 sending = asyncio.create_task(upstream.send(request(), BLOCK))
                 await until(lambda asked=asked: len(slow.requests) > asked)  # type: ignore[misc] # bound
-                await pass_time(5.1)
+                await pass_time(510)
                 await asyncio.wait([sending])
                 error = sending.exception()
                 assert type(error) is expected if expected else error is None

@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 
 from batchway.model import Request
+from tests.loops import until
 
 from .asking import BLOCK, Client, Pieces, request
 from .servers import Peer, Server
@@ -190,7 +191,8 @@ def test_server_that_does_not_read_holds_the_body_up(each_loop: asyncio.Runner) 
             sending = asyncio.create_task(
                 client.upstream([server.port]).send(request("POST", body=body), BLOCK)
             )
-            before = -1
+            await until(lambda: body.taken)
+            before = 0
             while body.taken > before:
                 before = body.taken
                 await asyncio.sleep(0.02)

@@ -15,12 +15,13 @@ from batchway.errors import (
     UpstreamTimeout,
 )
 from batchway.model import Body, Budget
-from tests.loops import settle, until
+from tests.loops import pass_time, settle, until
 
 from .asking import BLOCK, Client, Pieces, budget, read, request
 from .servers import Peer, Server, answer_all, closed_port
 
-FAST = {"connect": 5, "send": 5, "read": 0.05}
+READ_S = 50
+TIMES = {"connect": 50, "send": 50, "read": READ_S}
 REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 NOT_REPEATABLE = ("POST", "PATCH", "PURGE", "LOCK")
 
@@ -39,8 +40,15 @@ async def reset(peer: Peer) -> None:
     peer.reset()
 
 
+async def hold(peer: Peer) -> None:
+    await peer.request()
+    await peer.gone()
+
+
 async def stall(peer: Peer) -> None:
     await peer.request()
+    await settle()
+    await pass_time(READ_S + 1)
     await peer.gone()
 
 
@@ -67,6 +75,8 @@ async def garbage(peer: Peer) -> None:
 
 async def stall_in_the_body(peer: Peer) -> None:
     await part_of_the_body(peer)
+    await settle()  # it is to have that part
+    await pass_time(READ_S + 1)
     await peer.gone()
 
 
@@ -100,7 +110,7 @@ async def outcome(
     client: Client, ports: list[int], method: str, body: bytes | Body = b"", **properties: Any
 ) -> str:
     """The status or the error of one request, the first node being the first port."""
-    upstream = client.upstream(ports, timeout=FAST, **properties)
+    upstream = client.upstream(ports, timeout=TIMES, **properties)
     try:
         response = await upstream.send(request(method, body=body, batch=budget()), BLOCK)
     except UpstreamError as error:
@@ -315,13 +325,16 @@ def test_no_node(runner: asyncio.Runner, nodes: dict[str, int]) -> None:
 
 def test_waiting_for_a_connection_to_one_node_goes_on_to_the_next(each_loop: asyncio.Runner) -> None:
     async def main() -> None:
-        async with Server(stall) as full, Server() as good, Client.running() as client:
-            timeout = {"connect": 0.05, "send": 5, "read": 5}
+        async with Server(hold) as full, Server() as good, Client.running() as client:
+            timeout = {"connect": 10, "send": 100, "read": 100}
             only = client.upstream([full.port], max_connections=1, timeout=timeout)
             stuck = asyncio.create_task(only.send(request("POST"), BLOCK))
             await until(lambda: full.requests)
             both = client.upstream([full.port, good.port], max_connections=1, timeout=timeout)
-            assert (await both.send(request("POST"), BLOCK)).status == 200
+            asking = asyncio.create_task(both.send(request("POST"), BLOCK))
+            await settle()
+            await pass_time(11)
+            assert (await asking).status == 200
             assert len(full.requests) == 1
             stuck.cancel()
             await asyncio.wait([stuck])
@@ -446,7 +459,7 @@ def test_early_answer_to_a_whole_body_leaves_no_connection_to_reuse(each_loop: a
 
     async def main() -> None:
         async with Server(refuse) as server, Client.running() as client:
-            upstream = client.upstream([server.port], timeout={"connect": 1, "send": 0.2, "read": 0.2})
+            upstream = client.upstream([server.port], timeout=TIMES)
             answer = await upstream.send(request("POST", body=b"x" * 20_000_000), BLOCK)
             assert answer.status == 413
             assert (await upstream.send(request("POST", body=b""), BLOCK)).status == 200
@@ -466,7 +479,7 @@ def test_server_that_takes_no_body_times_out(each_loop: asyncio.Runner) -> None:
             bodies = (b"x" * 20_000_000, Pieces([b"x" * 65536] * 400, length=65536 * 400))
             for body in bodies:
                 with pytest.raises(UpstreamTimeout):
-                    await asyncio.wait_for(upstream.send(request("POST", body=body), BLOCK), 5)
+                    await asyncio.wait_for(upstream.send(request("POST", body=body), BLOCK), 20)
             await until(lambda: client.pools.open_connections() == 0)
 
     each_loop.run(main())
@@ -475,10 +488,10 @@ def test_server_that_takes_no_body_times_out(each_loop: asyncio.Runner) -> None:
 def test_times_of_the_route_come_before_those_of_the_upstream(each_loop: asyncio.Runner) -> None:
     async def main() -> None:
         async with Server(stall) as server, Client.running() as client:
-            slow = client.upstream([server.port], timeout={"connect": 9, "send": 9, "read": 9})
-            fast = client.upstream([server.port], timeout=FAST)
+            slow = client.upstream([server.port], timeout={"connect": 9000, "send": 9000, "read": 9000})
+            fast = client.upstream([server.port], timeout=TIMES)
             with pytest.raises(UpstreamTimeout):
-                await asyncio.wait_for(slow.send(request(), BLOCK, fast.upstream.timeout), 2)
+                await slow.send(request(), BLOCK, fast.upstream.timeout)
 
     each_loop.run(main())
 
@@ -566,7 +579,7 @@ def test_small_batch_does_not_wait_for_a_big_one(each_loop: asyncio.Runner) -> N
                 for number in range(1, 50)
             ]
             await settle(1)
-            await asyncio.wait_for(upstream.send(request(path="/small", batch=small), BLOCK), 5)
+            await asyncio.wait_for(upstream.send(request(path="/small", batch=small), BLOCK), 20)
             order = [received.line.split()[1] for received in server.requests]
             assert order.index(b"/small") <= 3
             await asyncio.gather(first, *rest)

@@ -94,8 +94,8 @@ def test_full_buffer_keeps_the_writer_waiting(runner: asyncio.Runner) -> None:
         await settle()
         assert not writing.done()
         wire.connection.resume_writing()
-        assert await asyncio.wait_for(writing, 1)
-        assert await asyncio.wait_for(wire.connection.write(b"def"), 1)
+        assert await asyncio.wait_for(writing, 20)
+        assert await asyncio.wait_for(wire.connection.write(b"def"), 20)
         wire.close()
 
     runner.run(main())
@@ -119,7 +119,7 @@ def test_waiting_writer_hears_of_the_end(runner: asyncio.Runner, how: str) -> No
                 wire.end(ConnectionResetError())
             case _:
                 wire.feed(PLAIN)
-        assert not await asyncio.wait_for(writing, 1)
+        assert not await asyncio.wait_for(writing, 20)
         wire.close()
 
     runner.run(main())

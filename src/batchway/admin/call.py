@@ -1,6 +1,7 @@
 """A request to the Admin API, taken apart: what it is about, its arguments, its body."""
 
 import math
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -8,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
-from batchway.admin import listing
+from batchway.admin import json_text, listing
 from batchway.admin.kinds import KINDS, NOT_SUPPORTED, Kind, Place, check_id
 from batchway.admin.listing import BadArgument
 from batchway.admin.patch import MAX_DEPTH, check_depth
@@ -17,6 +18,7 @@ from batchway.model import ClientGone
 
 MAX_BODY_BYTES = 1536 * 1024
 """APISIX's limit: 1.5 MiB."""
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 READS = ("GET", "HEAD")
 _METHODS = (*READS, "POST", "PUT", "PATCH", "DELETE")
 
@@ -150,12 +152,9 @@ def ttl_s(args: dict[str, str]) -> float | None:
     """How many seconds what is written shall stay; None for ever. Raises BadArgument."""
     if "ttl" not in args:
         return None
-    try:
-        found = float(args["ttl"])
-    except ValueError:
-        found = math.nan
-    if math.isnan(found):
+    if not _NUMBER.fullmatch(args["ttl"]):
         raise BadArgument("invalid argument ttl: should be a number")
+    found = float(args["ttl"])
     if not 0 < found < math.inf:
         raise BadArgument("invalid argument ttl: should be a number of seconds above 0")
     return found
@@ -190,7 +189,7 @@ def decode_body(body: bytes, what: str = "configurations") -> object:
         msg = f"missing {what}"
         raise InvalidResource(msg)
     try:
-        document: object = msgspec.json.decode(body)
+        document = json_text.decode(body)
         check_depth(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidResource) as error:
         msg = f"invalid request body: {error}"

@@ -68,8 +68,12 @@ def _without_defaults(document: Document, defaults: dict[str, object]) -> Docume
 
 
 def _is_same(one: object, other: object) -> bool:
-    """Unlike `==`, tells `1` from `true`."""
-    return type(one) is type(other) and one == other
+    """Unlike `==`, tells `1` from `true`, however deep inside."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and one == other
 
 
 def _ordered(kind: Kind, document: Document) -> Document:

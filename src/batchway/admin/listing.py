@@ -87,14 +87,14 @@ def _page(args: Mapping[str, str]) -> tuple[int, int | None]:
     size = _number(args.get("page_size", ""))
     if size not in PAGE_SIZES:
         raise BadArgument("page_size must be between 10 and 500")
-    return max(_number(args.get("page", "1")) or 1, 1), size
+    page = _number(args.get("page", "1"))
+    if page is None:
+        raise BadArgument("page must be a whole number")
+    return max(page, 1), size
 
 
 def _number(text: str) -> int | None:
-    try:
-        return int(text[:10])
-    except ValueError:
-        return None
+    return int(text[:10]) if re.fullmatch("-?[0-9]+", text, re.ASCII) else None
 
 
 def _name(document: Document) -> str:

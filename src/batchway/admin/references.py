@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -67,15 +68,20 @@ async def check_unused(store: Store, place: Place) -> int | None:
 def _use(entry: Entry, user: Place, used: Place) -> str | None:
     """How `user` uses `used`: itself (""), or a plugin in it does; None if not at all."""
     names = [name for name, target in user.kind.references.items() if target == used.kind.name]
-    try:
-        document = msgspec.json.decode(entry.value, type=dict)
-    except msgspec.DecodeError:
-        return None
+    document = _decoded(entry)
     if any(str(document.get(name)) == used.id for name in names):
         return ""
     if used.kind.name == "upstreams" and used.id in list(_upstream_ids(document.get("plugins"))):
         return "plugin in "
     return None
+
+
+def _decoded(entry: Entry) -> Document:
+    """The document; an empty one if the store holds none there."""
+    try:
+        return msgspec.json.decode(entry.value, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _upstream_ids(value: object) -> Iterator[str]:
@@ -89,6 +95,25 @@ def _upstream_ids(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _upstream_ids(inner)
+
+
+async def check_rules(store: Store, place: Place, document: Document) -> None:
+    """Raises InvalidResource if another global rule has one of the plugins: only one of them could hold."""
+    if place.kind.name != "global_rules":
+        return
+    listing = await store.list(place.collection)
+    for entry in listing.entries:
+        if entry.key != place.key:
+            check_apart(document, entry.key.removeprefix(place.collection), _decoded(entry))
+
+
+def check_apart(rule: Document, other_id: str, other: Document) -> None:
+    """Raises InvalidResource if both global rules have a plugin."""
+    there = other.get("plugins")
+    for name in rule.get("plugins") or ():
+        if isinstance(there, dict) and name in there:
+            msg = f"plugin '{name}' already exists in global rule with id '{other_id}'"
+            raise InvalidResource(msg)
 
 
 def check_identities(

@@ -16,9 +16,11 @@ from batchway.admin.patch import check_depth, merge, replace_at
 from batchway.admin.references import (
     check_identities,
     check_references,
+    check_rules,
     check_unused,
     holds_identities,
 )
+from batchway.config.resources.common import shown
 from batchway.errors import InvalidResource, StoreError
 from batchway.store.base import Conflict, Entry, Store
 
@@ -60,25 +62,32 @@ class Resources:
         applied: Callable[[int], Awaitable[None]],
         find_holder: FindHolder = no_holder,
         now: Callable[[], float] = time.time,
+        *,
+        as_whole: bool = False,
     ) -> None:
-        """`find_holder` knows all that `applied` has returned for."""
+        """`find_holder` knows all that `applied` has returned for.
+
+        `as_whole`: what is written was checked together, so that on the way there global rules may
+        have a plugin in common.
+        """
         self._store = store
         self._applied = applied
         self._find_holder = find_holder
         self._now = now
+        self._as_whole = as_whole
         # The store sees to it that nobody gets in between; those here need not even try.
         self._writing = asyncio.Lock()
 
     async def get(self, place: Place, access: Access) -> Answer:
         """The resource."""
         entry = await self._store.get(place.key)
-        if entry is None:
+        if entry is None or not await self._has_parent(place):
             raise NotFound
         return Answer(200, _shown(entry, place.kind, access))
 
     async def list(self, place: Place, wanted: Selection, access: Access) -> Answer:
         """The resources, oldest first: all that are wanted, or those of one page."""
-        if place.kind.parent and await self._store.get(_parent(place).key) is None:
+        if not await self._has_parent(place):
             raise NotFound
         listing = await self._store.list(place.collection)
         by_age = sorted(listing.entries, key=lambda entry: entry.create_revision)
@@ -91,6 +100,10 @@ class Resources:
         shown = entries[(wanted.page - 1) * size : wanted.page * size]
         documents = [_shown(entry, place.kind, access) async for entry in _in_turns(shown)]
         return Answer(200, {"list": documents, "total": len(entries)})
+
+    async def _has_parent(self, place: Place) -> bool:
+        """What it stands below may have gone by its time, and it is about to."""
+        return not place.kind.parent or await self._store.get(_parent(place).key) is not None
 
     async def put(
         self, place: Place, body: object, access: Access, *, ttl_s: float | None = None
@@ -205,6 +218,8 @@ class Resources:
         place.kind.check(place.id or "", document, access.plugins)
         requires = await check_references(self._store, place, document)
         check_identities(place, document, access.plugins, self._find_holder)
+        if not self._as_whole:
+            await check_rules(self._store, place, document)
         return requires
 
     def _complete(self, place: Place, document: Document, old: Document | None) -> Document:
@@ -240,8 +255,12 @@ def _check_own_id(place: Place, document: Document, name: str) -> None:
 
 
 def _own_id(kind: Kind, document: Document, name: str = "") -> str | None:
-    """The id that the document says it has; APISIX's may be integers."""
-    id_ = document.get(name or kind.id_name)
+    """The id that the document says it has; APISIX's may be integers, but for usernames."""
+    name = name or kind.id_name
+    id_ = document.get(name)
+    if name == "username" and name in document and not isinstance(id_, str):
+        msg = f'invalid {kind.singular}: property "{name}": expected str, got {shown(id_)}'
+        raise InvalidResource(msg)
     if type(id_) is int:
         return str(id_) if id_ >= 1 else None
     return id_ if isinstance(id_, str) else None

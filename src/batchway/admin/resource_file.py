@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from batchway.admin import whole
+from batchway.admin import json_text, whole
 from batchway.admin.access import PluginSchemas
 from batchway.admin.whole import Fault, Keys, Resource, Whole, dotted
 from batchway.config import marked
@@ -19,7 +19,7 @@ from batchway.config.substitution import UnsetVariable, has_variable, substitute
 from batchway.errors import ConfigError
 from batchway.store.yaml_file import FaultyFile
 
-_END = re.compile(r"^#END[ \t]*\r?$", re.MULTILINE)
+_END = re.compile(rb"^#END[ \t]*\r?$", re.MULTILINE)
 _PLUGIN = re.compile(r"config of plugin ([\w.-]+)|unknown plugin \[([^\]]+)\]")
 _PROPERTY = re.compile(r'(?:property "|^invalid [a-z ]+: (?=(?!property)\w+ "))([^" ]+)')
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -123,13 +123,13 @@ def read(
 
 
 def _parse_yaml(content: bytes, path: Path, environ: Mapping[str, str]) -> Marked:
+    if end := _END.search(content):
+        content = content[: end.start()]
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8") from None
-    if end := _END.search(text):
-        text = text[: end.start()]
     return marked.parse(text, path, environ)
 
 
@@ -140,7 +140,7 @@ def _parse_json(content: bytes, path: Path, environ: Mapping[str, str]) -> Marke
     if not content.strip():
         return Marked(None)
     try:
-        tree = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
+        tree = json_text.decode(content.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         byte = _BYTE.search(str(error))
         line = content.count(b"\n", 0, int(byte[1])) + 1 if byte else 1

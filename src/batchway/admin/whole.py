@@ -15,7 +15,7 @@ from batchway.admin import sealing
 from batchway.admin.access import PluginSchemas
 from batchway.admin.kinds import KINDS, NOT_SUPPORTED, Document, Kind, Place, check_id
 from batchway.admin.patch import check_depth
-from batchway.admin.references import check_identities, holds_identities
+from batchway.admin.references import check_apart, check_identities, holds_identities
 from batchway.config.data_encryption import Keyring
 from batchway.errors import InvalidResource
 
@@ -23,6 +23,8 @@ Keys = tuple[str | int, ...]
 NAMES = tuple(name for name, kind in KINDS.items() if not kind.parent)
 """The sections of the document."""
 _CREDENTIALS = KINDS["credentials"]
+_OF_CONFIG = frozenset({"apisix", "batchway", "deployment", "nginx_config", "plugin_attr"})
+"""Often found here all the same: APISIX passes over them."""
 _NAMED_BY_OTHERS = frozenset({"plugin_configs", "consumer_groups"})
 """Of no use without an id."""
 
@@ -84,6 +86,8 @@ def _why_none(name: str, items: object) -> str:
         return f"batchway has no {NOT_SUPPORTED[name]}" if items else ""
     if name == "plugins":
         return "which plugins are on is said in config.yaml"
+    if name in _OF_CONFIG:
+        return "this belongs into config.yaml"
     close = get_close_matches(name, NAMES, n=1)
     return "unknown key" + (f"; did you mean {close[0]}?" if close else "")
 
@@ -181,15 +185,19 @@ def check(
     `others` will be there with them, with their secrets in the clear.
     """
     holders: dict[tuple[str, str], str] = {}
+    rules: dict[str, Document] = {}
     present = set(resources)
     for place, document in others:
         present.add(place.key)
         _hold(place, document, plugins, holders)
+        if place.kind.name == "global_rules":
+            rules[place.id or ""] = document
     for resource in resources.values():
         try:
             document = _check(resource, plugins, keyring)
             check_identities(resource.place, document, plugins, lambda *held: holders.get(held))
             _hold(resource.place, document, plugins, holders)
+            _check_rule(resource.place, document, rules)
         except InvalidResource as error:
             yield Fault(resource.keys, error.message)
         yield from _dangling(resource, present)
@@ -216,6 +224,14 @@ def _hold(
         identity = config.get(plugin.identity) if plugin and isinstance(config, dict) else None
         if isinstance(identity, str):
             holders.setdefault((name, identity), place.parent or place.id or "")
+
+
+def _check_rule(place: Place, document: Document, rules: dict[str, Document]) -> None:
+    """Raises InvalidResource if it is a global rule and an earlier one has one of its plugins."""
+    if place.kind.name == "global_rules":
+        for id_, rule in rules.items():
+            check_apart(document, id_, rule)
+        rules[place.id or ""] = document
 
 
 def _dangling(resource: Resource, present: set[str]) -> Iterator[Fault]:

@@ -116,7 +116,7 @@ class LocalStore:
         access = Access((), (), self._registry, keyring(self._settings))
         store = await SqliteStore.open(self._path)
         try:
-            resources = Resources(store, _applied)
+            resources = Resources(store, _applied, as_whole=True)
             for change in changes:
                 await _make(resources, change, access)
                 done()

@@ -49,7 +49,7 @@ class Plan(Struct, frozen=True):
     @property
     def changes(self) -> list[Change]:
         """The writes."""
-        put = [*self.added, *(resource for resource, _ in self.changed)]
+        put = [*(resource for resource, _ in self.changed), *self.added]
         put.sort(key=lambda resource: apply.rank(resource.place.key))
         gone = sorted(self.removed, key=lambda place: -apply.rank(place.key))
         return [

@@ -24,6 +24,7 @@ _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _FLOAT = _TAG + "float"
 _ENDLESS = re.compile("inf|nan", re.IGNORECASE)
+_WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0*")
 _TYPES = {bool: "bool", int: "int", float: "float"}
 
 
@@ -114,8 +115,13 @@ def _scalars(root: Node) -> Iterator[tuple[ScalarNode, bool]]:
 def _replace(node: ScalarNode, environ: Mapping[str, str], unset: list[Unset], *, is_key: bool) -> None:
     if (is_key and node.tag != _MERGE) or (node.tag == _FLOAT and _ENDLESS.search(node.value)):
         node.tag = _TAG + "str"  # JSON has no `.inf` and no `.nan`
-    if "${{" not in node.value or not has_variable(node.value):
-        return
+    if "${{" in node.value and has_variable(node.value):
+        _substitute(node, environ, unset, is_key=is_key)
+    if node.tag == _FLOAT and (whole := _WHOLE.fullmatch(node.value)):
+        node.tag, node.value = _TAG + "int", str(int(whole[1]))  # as in Lua, 5.0 is 5
+
+
+def _substitute(node: ScalarNode, environ: Mapping[str, str], unset: list[Unset], *, is_key: bool) -> None:
     try:
         text = substitute(node.value, environ)
     except UnsetVariable as error:

@@ -101,10 +101,22 @@ def networks(value: object, where: str) -> tuple[IPv4Network | IPv6Network, ...]
 def _network(value: object, where: str) -> IPv4Network | IPv6Network:
     try:
         if isinstance(value, str):
-            return ip_network(value, strict=False)
+            return _plain(ip_network(value, strict=False))
     except ValueError:
         pass
     raise error(where, "an address or a network", value)
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """IPv4 addresses that are written as IPv6 ones, `::ffff:10.0.0.0/104`, as themselves."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+_MAPPED_BITS = 96
+"""RFC 4291, section 2.5.5.2."""
 
 
 def within(found: Iterable[IPv4Network | IPv6Network]) -> Test:
@@ -136,7 +148,8 @@ def _is_within(address: str, nets: tuple[IPv4Network | IPv6Network, ...]) -> boo
         parsed = ip_address(address)
     except ValueError:
         return False
-    return any(parsed in net for net in nets)
+    plain = (parsed.version == 6 and parsed.ipv4_mapped) or parsed
+    return any(plain in net for net in nets)
 
 
 OPERATORS: dict[str, Callable[[object, str], Test]] = {

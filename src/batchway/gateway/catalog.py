@@ -170,6 +170,16 @@ class Catalog:
         known = {id(plugin) for name, plugin in merged.plugins.items() if name not in base.plugins}
         return ForConsumer(merged, tuple(plugin for plugin in merged.rewrite if id(plugin) in known))
 
+    def names(self, kind: str) -> set[str]:
+        """By what the `routes`, `services` or `consumers` go: their ids, and the names that some have."""
+        match kind:
+            case "routes":
+                return {name for entry in self._entries.values() for name in (entry.id, entry.name) if name}
+            case "services":
+                named = ((id_, service.document.name) for id_, service in self._services.items())
+                return {name for both in named for name in both if name}
+        return self.consumers.names()
+
     def clients(self) -> Iterable[tuple[str, str, UpstreamClient]]:
         """The upstreams in use, each with the kind and id of the resource that it stands in."""
         for id_, client in self._upstreams.items():

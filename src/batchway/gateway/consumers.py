@@ -53,6 +53,10 @@ class Consumers:
         known = self._known.get(username)
         return None if known is None else known.consumer
 
+    def names(self) -> set[str]:
+        """All that there are."""
+        return set(self._known)
+
     def plugins(self, username: str) -> tuple[str | None, Built]:
         """A consumer's group, and the plugins that hold for its requests."""
         known = self._known.get(username)

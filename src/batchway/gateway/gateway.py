@@ -283,6 +283,10 @@ class Gateway:
         """The consumer of that name."""
         return self.catalog.consumers.get(username)
 
+    def names(self, kind: str) -> set[str]:
+        """By what the resources of a kind go: their ids, and the names that some have."""
+        return self.catalog.names(kind)
+
     def build(self, name: str, config: object, owner: str) -> Plugin | None:
         """A plugin for one that is made of others; None if its `_meta` disables it."""
         return self.registry.build(name, config, self, owner)

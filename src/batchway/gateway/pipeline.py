@@ -88,6 +88,7 @@ async def filtered(plugins: Iterable[Plugin], context: Context, response: Respon
     """What these plugins make of a response."""
     for plugin in plugins:
         before = response.body
+        context.status = response.status  # a condition in `_meta` may ask for it
         try:
             response = await plugin.filter_response(context, response)
         except BatchwayError as error:

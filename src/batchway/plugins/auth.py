@@ -8,7 +8,7 @@ from batchway.model import Response, json_response
 from batchway.plugins.base import Plugin
 from batchway.plugins.context import Context, Credential
 
-Realm = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Realm = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 """What a refusal names in WWW-Authenticate. No control characters: it goes into a header."""
 Anonymous = Annotated[str, Meta(min_length=1)] | None
 """The consumer whose requests those are that show no good credential; None: they are refused."""

@@ -1,6 +1,6 @@
 """What a plugin is: one class with a name, a config, a priority, and the phases it takes part in."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
@@ -55,6 +55,9 @@ class Gateway(Protocol):
 
     def consumer(self, username: str) -> Consumer | None:
         """The consumer of that name."""
+
+    def names(self, kind: str) -> Collection[str]:
+        """By what the `routes`, `services` or `consumers` that there are go: their ids, and their names."""
 
     async def fetch(self, url: str) -> bytes:
         """The body of the answer 200 to a GET: at most 64 KiB, within seconds, no redirect followed.
@@ -120,7 +123,7 @@ class Plugin:
     counts: ClassVar[bool] = False
     """Whether it counts requests, by `count`."""
     has_calls: ClassVar[bool] = False
-    """Whether a request to it carries calls, each of which it has counted (`Context.counting`, `counted`)."""
+    """Whether a request to it carries calls, each of them counted by `Context.counting`, `counted`."""
 
     def __init__(self, config: Any, gateway: Gateway, owner: str = "") -> None:
         """`owner` names what the config stands in, such as `/routes/1`. Raises InvalidResource."""

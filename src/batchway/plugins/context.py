@@ -118,8 +118,6 @@ class Context:
             return own(self)
         if name.startswith("uri_param_"):
             return self.params.get(name.removeprefix("uri_param_"))
-        if name == "upstream_addr":
-            return self.request.upstream_addr or None
         if name == "batch_id":
             batch = self.original.batch or self.request.carries
             return None if batch is None else batch.id
@@ -202,7 +200,16 @@ def _upstream_host(context: Context) -> str | None:
     return request.origin.host if host is None else host.decode("latin-1")
 
 
+def _node(context: Context) -> tuple[str, str]:
+    """Address and port of the node that was asked last."""
+    address, _, port = context.request.upstream_addr.rpartition(":")
+    return address.strip("[]"), port
+
+
 _OWN: dict[str, Callable[[Context], str | None]] = {
+    "upstream_addr": lambda context: context.request.upstream_addr or None,
+    "balancer_ip": lambda context: _node(context)[0] or None,
+    "balancer_port": lambda context: _node(context)[1] or None,
     "uri": lambda context: context.path,
     "document_uri": lambda context: context.path,
     "route_id": lambda context: context.route.id or None,

@@ -40,13 +40,7 @@ class IpRestriction(Plugin):
 
     async def access(self, context: Context) -> Response | None:
         """A refusal, unless the address is in the whitelist, or not in the blacklist."""
-        is_listed = self._is_listed(_plain(context.var("remote_addr") or ""))
+        is_listed = self._is_listed(context.var("remote_addr"))
         if is_listed == (self.config.whitelist is not None):
             return None
         return json_response(self.config.response_code, {"message": self.config.message})
-
-
-def _plain(address: str) -> str:
-    """An IPv4 address that a socket for both kinds shows as an IPv6 one, as itself."""
-    mapped = address.removeprefix("::ffff:")
-    return mapped if "." in mapped else address

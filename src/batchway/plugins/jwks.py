@@ -56,6 +56,16 @@ class RemoteKeys:
             found = fitting(self._keys, algorithm, kid)
         return found
 
+    async def find_newer(self, algorithm: str, kid: str | None) -> list[Key]:
+        """As `find`, for who has tried the keys that there were, in vain; none if nothing has been fetched.
+
+        Keys need not have names, and a name may come to stand for another key.
+        """
+        if not self._is_due(UNKNOWN_S):
+            return []
+        await asyncio.shield(self._refresh())
+        return fitting(self._keys, algorithm, kid)
+
     def _is_due(self, age_s: float) -> bool:
         """Whether a set of that age is fetched again, or is being fetched already."""
         now = self._clock()

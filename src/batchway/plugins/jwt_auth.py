@@ -11,7 +11,7 @@ from batchway.model import Request, Response
 from batchway.plugins.arguments import without_argument
 from batchway.plugins.auth import Anonymous, AuthPlugin, Realm
 from batchway.plugins.context import Context, Credential
-from batchway.plugins.jwks import remote_keys
+from batchway.plugins.jwks import RemoteKeys, remote_keys
 from batchway.plugins.jwt_keys import (
     Key,
     Token,
@@ -166,11 +166,11 @@ class JwtAuth(AuthPlugin):
         known: bool | None = memo.get(asked)
         if known is None:
             config = credential.config
-            keys = _keys[config]
+            known = is_signed(token, config.algorithm, _keys[config])
             if config.jwks_uri is not None and token.algorithm == config.algorithm:
-                found = await remote_keys(self.gateway, config.jwks_uri).find(config.algorithm, token.kid)
-                keys = tuple(found)
-            known = memo[asked] = is_signed(token, config.algorithm, keys)
+                keys = remote_keys(self.gateway, config.jwks_uri)
+                known = await _is_signed_remotely(token, keys)
+            memo[asked] = known
         return known
 
     def _time_problem(self, claims: dict[str, Any], grace_s: int) -> str | None:
@@ -190,6 +190,14 @@ class JwtAuth(AuthPlugin):
     def _invalid(self, message: str, why: str) -> Response:
         """The refusal of a token. RFC 6750, section 3.1: so a client knows that it needs another."""
         return self.refuse(message, error="invalid_token", error_description=why)
+
+
+async def _is_signed_remotely(token: Token, keys: RemoteKeys) -> bool:
+    """Whether a key of that set has signed it. Where none of those at hand has, newer ones are fetched."""
+    for find in (keys.find, keys.find_newer):
+        if is_signed(token, token.algorithm, await find(token.algorithm, token.kid)):
+            return True
+    return False
 
 
 def _hide_cookie(context: Context, name: str) -> None:

@@ -22,6 +22,7 @@ from batchway.plugins.variables import has_value, resolve
 
 Amount = Annotated[int, Meta(gt=0)] | str
 """A number, or a template of variables that gives one for each request."""
+_TOLD = ("Limit", "Remaining", "Reset")
 _REJECTED = 503
 _ITEM_REJECTED = 429
 _MAX_VALUE = 64
@@ -35,6 +36,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     count: Amount
     time_window: Amount
     key: str
+    header_prefix: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=64)] | None = None
+    """What the client is told of this limit stands in `X-{prefix}-RateLimit-…`; None: the rule's number."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,11 +78,21 @@ class Metadata(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quota(Struct, frozen=True):
-    """What a client is told."""
+    """What a client is told of a limit; of a rule, under headers of its own."""
 
     limit: int
     remaining: int
     reset_s: float
+    prefix: str | None
+
+
+class Limit(Struct, frozen=True):
+    """A limit with its numbers, and the key that is counted."""
+
+    count: int
+    window_s: float
+    key: str
+    prefix: str | None = None
 
 
 class CountImpossible(BatchwayError):
@@ -114,50 +127,59 @@ class LimitCount(Plugin):
             if self.config.allow_degradation:
                 return None
             raise CountImpossible
-        for count, window_s, key in limits:
+        told: list[Quota] = []
+        context.values[self._told] = told
+        for limit in limits:
             take = self.gateway.counters.take
-            remaining, reset_s = take(key, 1, count, window_s, time.monotonic())
-            context.values[self._told] = quota = Quota(count, max(remaining, 0), reset_s)
+            remaining, reset_s = take(limit.key, 1, limit.count, limit.window_s, time.monotonic())
+            told.append(Quota(limit.count, max(remaining, 0), reset_s, limit.prefix))
             if remaining < 0:
-                return self._refusal(context, quota)
+                return self._refusal(context, reset_s)
         return None
 
     async def filter_response(self, context: Context, response: Response) -> Response:
         """The response with what is left of the limit."""
-        quota = context.values.get(self._told)
-        if quota is not None and self.config.show_limit_quota_header:
-            told = self.gateway.metadata(self.name)
-            for name, value in (
-                (told.limit_header, quota.limit),
-                (told.remaining_header, quota.remaining),
-                (told.reset_header, math.ceil(quota.reset_s)),
-            ):
-                set_header(response, name, b"%d" % value)  # of two limits the nearer one is told
+        if self.config.show_limit_quota_header:
+            for quota in context.values.get(self._told, ()):
+                self._tell(response, quota)
         return response
 
-    def _refusal(self, context: Context, quota: Quota) -> Response:
+    def _tell(self, response: Response, quota: Quota) -> None:
+        named = self.gateway.metadata(self.name)
+        if quota.prefix is not None:
+            named = Metadata(*(f"X-{quota.prefix}-RateLimit-{what}" for what in _TOLD))
+        for name, value in (
+            (named.limit_header, quota.limit),
+            (named.remaining_header, quota.remaining),
+            (named.reset_header, math.ceil(quota.reset_s)),
+        ):
+            set_header(response, name, b"%d" % value)  # of two limits the nearer one is told
+
+    def _refusal(self, context: Context, reset_s: float) -> Response:
         config = self.config
         is_item = context.original.batch is not None
         status = config.rejected_code or (_ITEM_REJECTED if is_item else _REJECTED)
         message = config.rejected_msg or REASONS.get(status, "rejected")
         response = json_response(status, {"error_msg": message})
-        response.headers.append((b"Retry-After", b"%d" % max(1, math.ceil(quota.reset_s))))
+        response.headers.append((b"Retry-After", b"%d" % max(1, math.ceil(reset_s))))
         return response
 
     # --- what is counted
 
-    def _limits(self, context: Context) -> Iterator[tuple[int, float, str]]:
-        """Count, seconds and key of each limit whose values can be made out."""
+    def _limits(self, context: Context) -> Iterator[Limit]:
+        """Each limit whose values can be made out."""
         config = self.config
         lookup = context.var
-        for rule in config.rules:
+        for number, rule in enumerate(config.rules, 1):
             count, window = _number(rule.count, context), _number(rule.time_window, context)
             if count and window and has_value(rule.key, lookup):
-                yield count, window, self._full_key(resolve(rule.key, lookup))
+                # Two rules may have different keys of one value: what they count is not the same.
+                key = self._full_key(f"{number}:{resolve(rule.key, lookup)}")
+                yield Limit(count, window, key, rule.header_prefix or str(number))
         if not config.rules:
             count, window = _number(config.count, context), _number(config.time_window, context)
             if count and window:
-                yield count, window, self._full_key(self._value(context))
+                yield Limit(count, window, self._full_key(self._value(context)))
 
     def _value(self, context: Context) -> str:
         config = self.config

@@ -4,6 +4,7 @@ A value cannot begin a query, add an argument or end a line. APISIX puts values 
 the question mark.
 """
 
+import re
 from urllib.parse import quote
 
 from batchway.plugins.variables import Lookup, resolve
@@ -40,11 +41,20 @@ def spelled(query: str) -> str:
 
 def resolved(template: str, lookup: Lookup) -> str:
     """A path, with a query if the template has one, with the values of variables put in."""
-    path, mark, query = template.partition("?")
+    path, mark, query = _parts(template)
     made = resolve(path, _encoded(lookup, _PATH, _PATH + "%"))
     if mark:
         made += "?" + resolve(query, _encoded(lookup, _QUERY, _QUERY + "&=+%"))
     return legal(made)
+
+
+_PARTS = re.compile(r"((?:\$\{[^{}]*\}|[^?])*+)(\??)(.*)", re.DOTALL)
+
+
+def _parts(template: str) -> tuple[str, str, str]:
+    """Path, question mark and query; those in `${name ?? text}` begin no query."""
+    found = _PARTS.match(template)
+    return template.partition("?") if found is None else (found[1], found[2], found[3])
 
 
 def resolved_plainly(template: str, lookup: Lookup) -> str:

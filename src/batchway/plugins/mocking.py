@@ -1,6 +1,7 @@
 """`mocking`: an answer without an upstream. Source: apisix/plugins/mocking.lua."""
 
 import asyncio
+import math
 import random
 import string
 from collections.abc import Callable
@@ -119,8 +120,12 @@ def _kind(schema: Any) -> str:
 
 
 def sample(schema: Any) -> Any:
-    """A value that fits; the schema's own `example` where it has one."""
-    return schema["example"] if "example" in schema else _MAKERS[_kind(schema)](schema)
+    """A value that fits; the schema's own `example` where it has one, for an integer its whole part."""
+    kind = _kind(schema)
+    if "example" not in schema:
+        return _MAKERS[kind](schema)
+    example = schema["example"]
+    return math.floor(example) if kind == "integer" and isinstance(example, float) else example
 
 
 def _sample_array(schema: Any) -> list[Any]:

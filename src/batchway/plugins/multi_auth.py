@@ -47,13 +47,15 @@ class MultiAuth(Plugin):
     async def rewrite(self, context: Context) -> Response | None:
         """A refusal with the challenges of all, if none of them knows the consumer."""
         challenges = []
-        before = context.credential
+        # A global rule may have found the very credential that one of ours will find, too.
+        before, context.credential = context.credential, None
         for plugin in self._plugins:
             refusal = await plugin.rewrite(context)
-            if context.credential is not before:
+            if context.credential is not None:
                 return None
             if refusal is not None:  # None from one whose `_meta` says not to ask it
                 challenges += [pair for pair in refusal.headers if pair[0].lower() == b"www-authenticate"]
+        context.credential = before
         response = json_response(401, {"message": "Authorization Failed"})
         response.headers += challenges
         return response

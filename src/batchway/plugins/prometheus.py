@@ -4,6 +4,7 @@ Source: apisix/plugins/prometheus/exporter.lua, for the names and labels that AP
 """
 
 import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -14,7 +15,7 @@ from batchway.plugins.base import Gateway, Plugin, PublicApi
 from batchway.plugins.context import Context
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment's name for where workers keep their numbers, so that each can tell those of all."""
@@ -47,6 +48,33 @@ class ExportAttributes(Struct, frozen=True):
     """A listener of its own; else the numbers are a public API."""
     export_addr: Address = Address()
     metric_prefix: Annotated[str, Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z")] = "apisix_"
+
+
+Names = Callable[[str], Collection[str]]
+"""As `Gateway.names`."""
+_SPEAK_OF = {"route": "routes", "service": "services", "consumer": "consumers"}
+"""Labels, and the kinds of resources whose ids or names they hold; `""` is none of them."""
+
+
+class _There:
+    """What a registry has, without the series of routes, services and consumers that are there no more.
+
+    They are left out and not deleted, since the workers add up what each has counted for itself: a series
+    that one of them began anew would go down. One whose route comes back goes on where it was.
+    """
+
+    def __init__(self, registry: "CollectorRegistry", there: Mapping[str, Collection[str]]) -> None:
+        self._registry = registry
+        self._there = there
+
+    def collect(self) -> "Iterator[Metric]":
+        """As a registry has it."""
+        for metric in self._registry.collect():
+            metric.samples = [one for one in metric.samples if self._is_there(one.labels)]
+            yield metric
+
+    def _is_there(self, labels: Mapping[str, str]) -> bool:
+        return all(not (told := labels.get(label)) or told in names for label, names in self._there.items())
 
 
 class Metrics:
@@ -105,13 +133,14 @@ class Metrics:
             ("format", "type"), buckets=_BYTES, registry=registry,
         )  # fmt: skip
 
-    def text(self) -> bytes:
-        """Everything as Prometheus reads it, of all workers."""
+    def text(self, names: Names) -> bytes:
+        """Everything as Prometheus reads it, of all workers, without what speaks of things now gone."""
         registry: CollectorRegistry = self._own
         if SHARED_FOLDER in os.environ:
             registry = self._client.CollectorRegistry()
             self._multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        text = self._client.generate_latest(registry)
+        there = {label: names(kind) for label, kind in _SPEAK_OF.items()}
+        text = self._client.generate_latest(_There(registry, there))
         for name in self._renamed:
             text = text.replace(name + b"_total", name)
         return text
@@ -181,6 +210,7 @@ class Prometheus(Plugin):
             return []
 
         async def export(_request: Request) -> Response:
-            return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], metrics(cls._prefix).text())
+            text = metrics(cls._prefix).text(gateway.names)
+            return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)
 
         return [PublicApi(frozenset({"GET"}), attributes.export_uri, export)]

@@ -33,7 +33,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RealIp(Plugin):
-    """Makes the address that the source tells the client's, for all that comes after."""
+    """Makes the address that the source tells the client's, for all that comes after, and its port."""
 
     name = "real-ip"
     priority = 23000
@@ -54,36 +54,39 @@ class RealIp(Plugin):
             return None
         if self._is_trusted is not None and not self._is_trusted(origin.client):
             return None
-        address = self._address(context)
-        if address is not None:
-            context.set_origin(replace(origin, client=address))
+        found = self._found(context)
+        if found is not None:
+            address, port = found
+            context.set_origin(replace(origin, client=address, client_port=port or origin.client_port))
         return None
 
-    def _address(self, context: Context) -> str | None:
+    def _found(self, context: Context) -> "_Client | None":
         told = context.var(self.config.source)
         if told is None:
             return None
         if self.config.source != _FORWARDED:
-            return _bare(told)
-        chain = [_bare(one) for one in told.split(",")]
+            return _parsed(told)
+        chain = [_parsed(one) for one in told.split(",")]
         if not self.config.recursive or self._is_trusted is None:
             return chain[-1]
         last = None
-        for address in reversed(chain):  # what stands further left, only those further right vouch for
-            if address is None:
+        for client in reversed(chain):  # what stands further left, only those further right vouch for
+            if client is None:
                 break
-            last = address
-            if not self._is_trusted(address):
+            last = client
+            if not self._is_trusted(client[0]):
                 break
         return last
 
 
+_Client = tuple[str, int]
+"""An address and a port, which is 0 if there is none."""
 _SPELLED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})|([0-9A-Fa-f:.]+)")
 _MAX_PORT = 65535
 
 
-def _bare(text: str) -> str | None:
-    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None if there is none.
+def _parsed(text: str) -> _Client | None:
+    """What `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80` says; None for anything else.
 
     No zone, as in `fe80::1%eth0`: it may be any text, and means nothing here. An IPv4 address within an
     IPv6 one is that IPv4 address.
@@ -91,11 +94,12 @@ def _bare(text: str) -> str | None:
     found = _SPELLED.fullmatch(text.strip())
     if found is None:
         return None
-    port = found[2] or found[4]
-    if port is not None and not 0 < int(port) <= _MAX_PORT:
+    given = found[2] or found[4]
+    port = 0 if given is None else int(given)
+    if given is not None and not 0 < port <= _MAX_PORT:
         return None
     try:
         address = ip_address(found[1] or found[3] or found[5])
     except ValueError:
         return None
-    return str((address.version == 6 and address.ipv4_mapped) or address)
+    return str((address.version == 6 and address.ipv4_mapped) or address), port

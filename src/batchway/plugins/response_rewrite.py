@@ -103,7 +103,6 @@ class ResponseRewrite(Plugin):
 
     async def filter_response(self, context: Context, response: Response) -> Response:
         """The changed answer. Raises ReplyTooLarge."""
-        context.status = response.status
         if self._holds is not None and not self._holds(context.var):
             return response
         await self._change_status(context, response)

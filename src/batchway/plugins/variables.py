@@ -100,6 +100,8 @@ _KNOWN: dict[str, Callable[[Request], str | None]] = {
     "query_string": lambda request: request.query,
     "is_args": lambda request: "?" if request.query else "",
     "remote_addr": lambda request: request.origin.client,
+    "remote_port": lambda request: _port(request.origin.client_port),
+    "server_addr": lambda request: request.origin.address or None,
     "host": _host,
     "server_name": _host,
     "hostname": lambda request: _HOST_NAME,
@@ -114,25 +116,38 @@ _KNOWN: dict[str, Callable[[Request], str | None]] = {
 }
 
 
+def _port(number: int) -> str | None:
+    return str(number) if number else None
+
+
 def _length(request: Request) -> str | None:
     body = request.body
     length = len(body) if isinstance(body, bytes) else body.length
     return str(length) if length else None
 
 
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_REFERENCE = re.compile(r"(?<!\\)\$(?:\{\s*+([^{}]+)\}|(\w+))")
 
 
 def resolve(template: str, lookup: Lookup) -> str:
     """`template` with the values of `$name` and `${name}` in it; `""` for one that has none.
 
+    `${name ?? text}` is the text where there is no value, and a `$` behind a backslash is none of these.
     Source: apisix/core/utils.lua, `resolve_var`.
     """
     if "$" not in template:
         return template
-    return _REFERENCE.sub(lambda found: lookup(found[1] or found[2]) or "", template)
+    return _REFERENCE.sub(lambda found: _value(found, lookup) or "", template)
 
 
 def has_value(template: str, lookup: Lookup) -> bool:
-    """Whether any of the variables in `template` has a value."""
-    return any(lookup(one or other) is not None for one, other in _REFERENCE.findall(template))
+    """Whether any of the variables in `template` has a value, be it the text that stands in for one."""
+    return any(_value(found, lookup) is not None for found in _REFERENCE.finditer(template))
+
+
+def _value(found: re.Match[str], lookup: Lookup) -> str | None:
+    if found[2] is not None:
+        return lookup(found[2])
+    name, mark, instead = found[1].partition("??")
+    value = lookup(name.rstrip())
+    return instead.strip() if value is None and mark else value

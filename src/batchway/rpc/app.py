@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from batchway.engine import Bounds
-from batchway.errors import TooManyItems
+from batchway.errors import ConfigError, TooManyItems
 from batchway.formats.jsonrpc import NULL_ID, Unreadable
 from batchway.rpc import http, stdio
 from batchway.rpc.background import Background
@@ -141,7 +141,11 @@ class RpcApp:
         found = make_options(options)
 
         def add(function: F) -> F:
-            self.registry.add(name or found.name or function.__name__, function, found)
+            own = name or found.name or getattr(function, "__name__", None)
+            if own is None:
+                message = f"{function!r} has no name of its own: give one, as in @app.method('foo.bar')"
+                raise ConfigError(message)
+            self.registry.add(own, function, found)
             return function
 
         return add

@@ -72,7 +72,9 @@ class Background:
             if inspect.iscoroutinefunction(job.function):
                 await job.function()
             else:
-                await self._threads.run(self, job.function)
+                found = await self._threads.run(self, job.function)
+                if inspect.isawaitable(found):
+                    await found
         except Exception:
             log.exception("background work failed")
 

@@ -6,7 +6,7 @@ signature, they are taken one by one; that way also finds all that is wrong with
 
 import types
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Any
 
@@ -41,14 +41,17 @@ class Binder:
         sent: Sequence[Parameter],
         word: Words,
         dec_hook: DecodeHook | None = None,
+        *,
+        filled: Collection[str] = (),
     ) -> None:
-        """Raises ConfigError naming a parameter whose type JSON cannot become."""
+        """`filled`: as in Signature. Raises ConfigError naming a parameter whose type JSON cannot make."""
         self.parameters = parameters
         self.sent = sent
         self._single = [one for one in sent if one.kind not in (REST, MORE)]
         self._positional = [one for one in self._single if one.kind in POSITIONAL]
         self._rest = next((one for one in sent if one.kind is REST), None)
         self._more = next((one for one in sent if one.kind is MORE), None)
+        self._taken = {one.name for one in parameters if one.kind is not MORE}.union(filled)
         self._word = word
         self._dec_hook = dec_hook
         for one in sent:
@@ -121,8 +124,7 @@ class Binder:
             for one in self._single
             if one.name in parts
         }
-        taken = {one.name for one in self.parameters}
-        unknown = [name for name in parts if self._more is None or name in taken - {self._more.name}]
+        unknown = [name for name in parts if self._more is None or name in self._taken]
         for name in islice(unknown, MAX_FAULTS):
             search.add(Fault(name, "unknown"))
         if self._more is None or unknown:

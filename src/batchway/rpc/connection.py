@@ -38,14 +38,15 @@ class Connection:
     def __init__(
         self,
         app: App,
-        write: Callable[[bytes], Awaitable[None]],
+        write: Callable[[bytes, Body | None], Awaitable[None]],
         context: Context,
         *,
         patience_s: float | None = None,
     ) -> None:
         """`write` sends one message, and waits for a client that is slow to read.
 
-        It raises OSError once the client is gone, or is given up after `patience_s`.
+        Its second argument is what that answers, None for a notification. It raises OSError once the client
+        is gone, or is given up after `patience_s`.
         """
         self.is_open = True
         self._app = app
@@ -100,7 +101,7 @@ class Connection:
         answered = app.refuse(body) if isinstance(body, RpcError) else await app.answer(body, self._context)
         try:
             if answered.body is not None:
-                await self.send(answered.body)
+                await self.send(answered.body, body)
         except OSError:
             self.close()
         finally:
@@ -116,15 +117,18 @@ class Connection:
             if task is not None:
                 task.cancel()
 
-    async def send(self, message: bytes) -> None:
-        """Send one message, after those before it. Raises OSError once the client is gone."""
+    async def send(self, message: bytes, answered: Body | None = None) -> None:
+        """Send one message, the answer to `answered`, after those before it.
+
+        Raises OSError once the client is gone.
+        """
         async with self._turn:
             if not self.is_open:
                 reason = "the connection is closed"
                 raise ConnectionResetError(reason)
             try:
                 async with asyncio.timeout(self._patience_s):
-                    await self._write(message)
+                    await self._write(message, answered)
             except TimeoutError:
                 log.warning("connection closed", error="the client does not read")
                 self.close()

@@ -60,7 +60,9 @@ class Discovery:
         described |= _words(method.function)
         by_name = any(one.kind is KEYWORD and one.required for one in sent)
         described["paramStructure"] = "by-name" if by_name else "either"
-        described["params"] = [_content(one, schemas) for one in sent]
+        # Required ones stand first, whatever Python allows: OpenRPC, Method Object.
+        ordered = sorted(sent, key=lambda one: not one.required)
+        described["params"] = [_content(one, schemas) for one in ordered]
         described["result"] = {"name": "result", "schema": schemas.of(method.signature.returns)}
         errors = _errors(method.options)
         if errors:

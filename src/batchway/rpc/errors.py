@@ -20,16 +20,21 @@ class RpcError(Exception):
 
     code: int = jsonrpc.INTERNAL_ERROR
     message: str = "Internal error"
+    data: Any | UnsetType = UNSET
     status: ClassVar[int] = 200
     """The HTTP status of a response that is nothing but this error."""
 
     def __init__(
         self, code: int | None = None, message: str | None = None, data: Any | UnsetType = UNSET
     ) -> None:
+        """Raises TypeError for a code that is no number and for a message that is no text."""
         cls = type(self)
         self.code = cls.code if code is None else code
         self.message = cls.message if message is None else message
         self.data = data
+        if not isinstance(self.code, int) or not isinstance(self.message, str):
+            problem = f"{cls.__name__}: expected a number as the code and a text as the message"
+            raise TypeError(problem)
         super().__init__(self.code, self.message)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.inspect import TypedDictType, type_info
 
 DecodeHook = Callable[[type, Any], Any]
 
@@ -20,6 +21,9 @@ MAX_FAULTS = 100
 _MAX_PARTS = 1000  # looked at one by one, for all params of a call; each takes about 2 µs
 
 _EXPECTED = re.compile(r"Expected `(?P<expected>.+?)`(?P<bound>.*?)(?:, got `?(?P<got>\w+)`?)?")
+_PLACE = re.compile(r"(.*?) - at (`key` in )?`\$(.*)`", re.DOTALL)
+_MEMBER = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>.*)`")
+_INVALID_VALUES = ("Invalid value ", "Invalid enum value ")  # the others are of formats: "Invalid UUID"
 _JSON_NAMES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
 _UNIONS = (typing.Union, types.UnionType)
 
@@ -133,12 +137,22 @@ def _members(kind: Any) -> dict[str, _Member] | None:
             return None
         return {f.encode_name: _Member(f.type, f.required) for f in msgspec.structs.fields(kind)}
     if typing.is_typeddict(kind):
-        required: frozenset[str] = vars(kind)["__required_keys__"]
-        return {name: _Member(hint, name in required) for name, hint in typing.get_type_hints(kind).items()}
+        # What `__required_keys__` has is wrong where annotations are strings.
+        info = typing.cast(TypedDictType, type_info(kind))
+        required = {one.name for one in info.fields if one.required}
+        hints = typing.get_type_hints(kind, include_extras=True)
+        return {name: _Member(_unmarked(hint), name in required) for name, hint in hints.items()}
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         return {f.name: _Member(hints[f.name], _is_required(f)) for f in dataclasses.fields(kind)}
     return None
+
+
+def _unmarked(hint: Any) -> Any:
+    """The type of a key, without the word on whether it has to be there."""
+    while typing.get_origin(hint) in (typing.Required, typing.NotRequired):
+        hint = typing.get_args(hint)[0]
+    return hint
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -151,19 +165,24 @@ def _is_closed(kind: type) -> bool:
 
 def _read(message: str, kind: Any, field: str) -> Fault:
     """What msgspec's sentence says."""
-    complaint, _, where = message.partition(" - at `$")
-    field += where.rstrip("`")
-    choices = _choices(_bare(kind)) if not where else ""
+    place = _PLACE.fullmatch(message)
+    complaint, key, path = place.groups() if place else (message, None, "")
+    field += path
+    choices = _choices(_bare(kind)) if place is None else ""
     if choices:
         return Fault(field, "wrong", choices)
+    member = _MEMBER.fullmatch(complaint)
+    if member is not None:
+        return Fault(f"{field}.{member['name']}", "missing" if member["missing"] else "unknown")
     match = _EXPECTED.fullmatch(complaint)
-    if match is None and complaint.startswith("Invalid "):
+    if match is None and complaint.startswith("Invalid ") and not complaint.startswith(_INVALID_VALUES):
         return Fault(field, "wrong", complaint.removeprefix("Invalid ").replace("`", ""))
     if match is None:
         return Fault(field, "wrong", sentence=complaint)
     expected = " or ".join(_JSON_NAMES.get(name, name) for name in match["expected"].split(" | "))
+    expected += match["bound"].replace("`", "") + (" as each key" if key else "")
     got = match["got"] or ""
-    return Fault(field, "wrong", expected + match["bound"].replace("`", ""), _JSON_NAMES.get(got, got))
+    return Fault(field, "wrong", expected, _JSON_NAMES.get(got, got))
 
 
 def _choices(kind: Any) -> str:

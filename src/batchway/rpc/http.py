@@ -78,7 +78,16 @@ async def _serve_http(app: App, scope: Scope, receive: Receive, send: Send) -> N
         await _send_gone(send)
     finally:
         watch.cancel()
+        await _end(watch, body)
+
+
+async def _end(watch: "asyncio.Task[None]", body: WireBody) -> None:
+    """Wait for the end of a watch. A client that leaves only now, with its answer, cancels nothing."""
+    try:
         await asyncio.gather(watch, return_exceptions=True)
+    except asyncio.CancelledError:
+        if not body.gone:
+            raise
 
 
 async def _send_gone(send: Send) -> None:

@@ -2,6 +2,7 @@
 
 import dis
 import inspect
+import types
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -55,9 +56,9 @@ class Method:
         self.function = function
         self.options = options
         self.weight = options.weight
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = is_async(function)
         self.signature = read(function, name)
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if _is_generator(inspect.unwrap(function)):
             message = f"{name}: a generator has no result"
             raise ConfigError(message)
         parameters = self.signature.parameters
@@ -69,7 +70,13 @@ class Method:
                 word=tools.word,
                 dec_hook=tools.dec_hook,
             )
-            self.binder = Binder(parameters, self._injection.sent, tools.word, tools.dec_hook)
+            self.binder = Binder(
+                parameters,
+                self._injection.sent,
+                tools.word,
+                tools.dec_hook,
+                filled=self.signature.filled,
+            )
         except ConfigError as error:
             message = f"{name}: {error.message}"
             raise ConfigError(message) from None
@@ -83,6 +90,7 @@ class Method:
             and not middleware
             and options.rate is None  # time and turns are nothing to what never suspends
             and (never_suspends(function) if self.is_async else options.inline)
+            and (self.is_async or not is_async(inspect.unwrap(function)))  # its result is to be awaited
         )
 
     async def run(self, context: Context) -> Any:
@@ -147,9 +155,21 @@ def read_params(params: Raw) -> Any:
         raise Unfit(msgspec.UNSET if is_json else "a number is out of range") from None
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether it is a coroutine function, or an object that is called as one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _is_generator(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
 def never_suspends(function: Callable[..., Any]) -> bool:
-    """Whether a coroutine function has no place where it could suspend. Errs on the other side."""
+    """Whether a coroutine function has no place where it could suspend. Errs on the other side.
+
+    What is but marked as one returns a coroutine that nobody has seen.
+    """
     code = getattr(function, "__code__", None)
-    return code is not None and not any(
-        instruction.opname in _SUSPENDING for instruction in dis.get_instructions(code)
-    )
+    if not isinstance(code, types.CodeType) or not code.co_flags & inspect.CO_COROUTINE:
+        return False
+    return not any(instruction.opname in _SUSPENDING for instruction in dis.get_instructions(code))

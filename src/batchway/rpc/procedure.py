@@ -15,6 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__batchway_method__"
 
 
+_NUMBERS: dict[str, Any] = {"timeout": int | float, "concurrency": int, "rate": int | float, "weight": int}
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """What may be said of a method."""
 
@@ -71,10 +74,10 @@ def make_options(options: dict[str, Any]) -> Options:
     """Options that have been checked. Raises ConfigError."""
     sequences = {name: tuple(options.get(name, ())) for name in ("middleware", "errors")}
     found = Options(**{**options, **sequences})
-    for name in ("timeout", "concurrency", "rate", "weight"):
+    for name, kind in _NUMBERS.items():
         value = getattr(found, name)
-        if value is not None and value <= 0:
-            message = f"{name}: expected a number above 0"
+        if value is not None and not (isinstance(value, kind) and value > 0):
+            message = f"{name}: expected a {'whole number' if kind is int else 'number'} above 0"
             raise ConfigError(message)
     return found
 

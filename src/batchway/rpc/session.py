@@ -83,20 +83,33 @@ class Session:
 
         try:
             await self._surround(innermost)
-            (responses,) = found
         except Exception as error:  # noqa: BLE001 - told as a call's own, and logged there
             return self._refusal(error)
-        return self._body(responses)
+        return self._body(found[0])
 
     async def _surround(self, innermost: Callable[[Context], Awaitable[None]]) -> None:
         """Run `innermost` with all middleware around it. Raises what that raises, BatchTimedOut."""
+        has_begun = has_run = False
+
+        async def once(context: Context) -> None:
+            nonlocal has_begun, has_run
+            if has_begun:
+                message = "middleware around a batch has run it twice"
+                raise RuntimeError(message)
+            has_begun = True
+            await innermost(context)
+            has_run = True
+
         try:
             async with asyncio.timeout_at(self.context.deadline + MIDDLEWARE_GRACE_S) as scope:
-                await around(self._service.middleware, self.context, innermost)()
+                await around(self._service.middleware, self.context, once)()
         except TimeoutError:
             if not scope.expired():
                 raise
             raise BatchTimedOut from None
+        if not has_run:
+            message = "middleware around a batch has not run it, and raised nothing"
+            raise RuntimeError(message)
 
     async def _collect(self, bounds: Bounds) -> list[Any]:
         return await collect(self._items(), self._target(), bounds, self._teller.tell_unanswered)
@@ -230,8 +243,10 @@ class Session:
         try:
             result = await method.run(context)
             response = None if call.id is NO_ID else self._respond(call, result)
-        except Exception as error:  # noqa: BLE001 - told to the client or to the log
+        except (Exception, asyncio.CancelledError) as error:
             background.forget(context.jobs)
+            if isinstance(error, asyncio.CancelledError) and _is_to_stop():
+                raise
             return self._teller.tell(call, error, method.name)
         except BaseException:
             background.forget(context.jobs)
@@ -276,3 +291,9 @@ class Session:
             return self._teller.failure(ResponseTooLarge().error, entry.id)
         self._room_sent -= size
         return encoded
+
+
+def _is_to_stop() -> bool:
+    """Whether somebody has cancelled this task. If not, the call has met what was cancelled elsewhere."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

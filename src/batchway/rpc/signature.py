@@ -1,8 +1,10 @@
 """What a function asks for, parameter by parameter."""
 
 import inspect
+import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import NODEFAULT, Struct
@@ -51,6 +53,8 @@ class Signature(Struct, frozen=True):
 
     parameters: tuple[Parameter, ...]
     returns: Any
+    filled: frozenset[str] = frozenset()
+    """Names that cannot be given, as they have their values already: `self`, and what `partial` binds."""
 
 
 def read(function: Callable[..., Any], name: str) -> Signature:
@@ -59,14 +63,35 @@ def read(function: Callable[..., Any], name: str) -> Signature:
         hints = hints_of(function)
         found = inspect.signature(function).parameters.values()
         parameters = tuple(_read(one, hints.get(one.name, Any)) for one in found)
+        filled = frozenset(_filled(function))
     except (NameError, TypeError, ValueError) as error:
         message = f"{name}: {error}"
         raise ConfigError(message) from error
-    return Signature(parameters, hints.get("return", Any))
+    return Signature(parameters, hints.get("return", Any), filled)
+
+
+def _filled(function: Callable[..., Any]) -> Iterator[str]:
+    """Names of what stands behind `function` that are none of its own."""
+    if inspect.isclass(function) or inspect.isbuiltin(function):
+        return
+    behind = getattr(function, "__func__", None)
+    if isinstance(function, partial):
+        behind = function.func
+    elif not inspect.isroutine(function):
+        behind = type(function).__call__
+    if behind is None:
+        return
+    own = inspect.signature(function).parameters
+    for one in inspect.signature(behind).parameters.values():
+        if one.name not in own and one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            yield one.name
+    yield from _filled(behind)
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The type hints of a function, a method, or an object that can be called."""
+    """The type hints of a function, a method, a partial, or an object that can be called."""
+    if isinstance(function, partial):
+        return hints_of(function.func)
     if inspect.isclass(function):
         function = function.__init__
     elif not inspect.isroutine(function):
@@ -77,8 +102,8 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 def _read(parameter: inspect.Parameter, hint: Any) -> Parameter:
     default = NODEFAULT if parameter.default is inspect.Parameter.empty else parameter.default
     source: Source = "wire"
-    kind = hint
-    if isinstance(hint, type) and issubclass(hint, Context):
+    kind = Any if hint is object else hint
+    if _is_context(hint):
         source = "context"
     for extra in getattr(hint, "__metadata__", ()):
         if isinstance(extra, Bind):
@@ -86,6 +111,15 @@ def _read(parameter: inspect.Parameter, hint: Any) -> Parameter:
         elif isinstance(extra, Inject) or extra is Inject:
             source, kind = Inject(), typing.get_args(hint)[0]
     return Parameter(parameter.name, parameter.kind, kind, default, source)
+
+
+def _is_context(hint: Any) -> bool:
+    """Whether it is the Context, be it annotated, or one of `Context | None`."""
+    while typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(map(_is_context, typing.get_args(hint)))
+    return isinstance(hint, type) and issubclass(hint, Context)
 
 
 def _sent_to(loader: Callable[..., Any]) -> Any:

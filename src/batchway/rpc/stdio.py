@@ -36,14 +36,19 @@ class Sink(Protocol):
 
 async def serve_stdio(app: App, framing: FramingName) -> None:
     """Serve standard input until it ends, then finish what runs, background work too."""
-    with _own_descriptors() as (stdin, stdout):
-        reader, writer = Reader(stdin), Writer(stdout)
-        try:
-            await serve(app, reader, writer, framing)
-        finally:
-            reader.close()
-            writer.close()
-            await app.aclose()
+    with own_descriptors() as (stdin, stdout):
+        await serve_descriptors(app, stdin, stdout, framing)
+
+
+async def serve_descriptors(app: App, stdin: int, stdout: int, framing: FramingName) -> None:
+    """As `serve_stdio`, over two descriptors, which are closed."""
+    reader, writer = Reader(stdin), Writer(stdout)
+    try:
+        await serve(app, reader, writer, framing)
+    finally:
+        reader.close()
+        writer.close()
+        await app.aclose()
 
 
 async def serve(app: App, source: Source, sink: Sink, framing: FramingName = "auto") -> None:
@@ -61,7 +66,7 @@ async def serve(app: App, source: Source, sink: Sink, framing: FramingName = "au
         chosen = choose(framing, start, max_bytes)
     frames = chosen or Newline(max_bytes)  # what it was to be, nobody will know
 
-    async def write(body: bytes) -> None:
+    async def write(body: bytes, _: connection.Body | None) -> None:
         await sink.write(frames.wrap(body))
 
     client = Connection(app, write, Context(transport="stdio"))
@@ -79,7 +84,7 @@ async def _bodies(source: Source, frames: Framing, start: bytes) -> AsyncIterato
 
 
 @contextlib.contextmanager
-def _own_descriptors() -> Iterator[tuple[int, int]]:
+def own_descriptors() -> Iterator[tuple[int, int]]:
     """Standard input and output, for the caller alone: what else is printed goes to standard error.
 
     Also what child processes and libraries print, as the descriptors themselves are exchanged.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from batchway.rpc import connection
-from batchway.rpc.connection import Connection
+from batchway.rpc.connection import Body, Connection
 from batchway.rpc.context import CallerHeaders, Context
 from batchway.rpc.origins import Origins
 from batchway.wire import Receive, Scope, Send
@@ -53,22 +53,24 @@ class _Socket:
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._key = "text"  # or "bytes": the client is answered in the kind that it has sent last
+        self._kind: type = str  # of what the client has sent last, for what is no answer
         self._is_gone = False
 
     async def bodies(self) -> AsyncIterator[bytes | str]:
         """What the client sends, until it leaves."""
         while (message := await self._receive())["type"] != "websocket.disconnect":
-            text = message.get("text")
-            self._key = "bytes" if text is None else "text"
-            yield message["bytes"] if text is None else text
+            text: str | None = message.get("text")
+            body: bytes | str = message["bytes"] if text is None else text
+            self._kind = type(body)
+            yield body
         self._is_gone = True
 
-    async def write(self, body: bytes) -> None:
-        """Send one message. Raises OSError if nobody is there."""
-        said = body if self._key == "bytes" else body.decode(errors="replace")
+    async def write(self, body: bytes, answered: Body | None) -> None:
+        """Send one message, text or binary as what it answers. Raises OSError if nobody is there."""
+        kind = self._kind if answered is None else type(answered)
+        said = {"bytes": body} if kind is bytes else {"text": body.decode(errors="replace")}
         try:
-            await self._send({"type": "websocket.send", self._key: said})
+            await self._send({"type": "websocket.send", **said})
         except RuntimeError as error:  # some servers have no better word for it
             raise ConnectionResetError(*error.args) from error
 

@@ -185,6 +185,10 @@ class Listener:
         self._server.should_exit = True
         for server in getattr(self._server, "servers", []):
             server.close()  # at once: uvicorn looks at `should_exit` ten times a second
+        for connection in self._server.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                connection.shutdown()  # likewise: its answer is to say that the connection closes
         if self._serving is not None:
             await self._serving
         self._socket.close()

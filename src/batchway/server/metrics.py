@@ -3,16 +3,20 @@
 from collections.abc import Callable
 
 from batchway.model import Response, json_response
-from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, metrics
+from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, Names, metrics
 from batchway.wire import Receive, Scope, Send, serve_reads
 
 
 class MetricsApp:
     """`GET` of the export URI; nothing else is here."""
 
-    def __init__(self, attributes: Callable[[], ExportAttributes | None]) -> None:
-        """`attributes` are the plugin's, as they are now; None once it is switched off."""
+    def __init__(self, attributes: Callable[[], ExportAttributes | None], names: Names) -> None:
+        """`attributes` are the plugin's, as they are now; None once it is switched off.
+
+        `names` tells the resources that there are, as `Gateway.names` does.
+        """
         self._attributes = attributes
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's lifespan."""
@@ -26,5 +30,5 @@ class MetricsApp:
             refusal = json_response(405, {"error_msg": "method not allowed, expected GET"})
             refusal.headers.append((b"Allow", b"GET, HEAD"))
             return refusal
-        text = None if scope["method"] == "HEAD" else metrics(attributes.metric_prefix).text()
+        text = None if scope["method"] == "HEAD" else metrics(attributes.metric_prefix).text(self._names)
         return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)

@@ -188,7 +188,7 @@ class Runtime:
             "data": self._app,
             "admin": self._admin,
             "control": ControlApp(self._health),
-            "metrics": MetricsApp(lambda: export_attributes(self.settings)),
+            "metrics": MetricsApp(lambda: export_attributes(self.settings), self._gateway.names),
         }
         self._listeners: dict[Place, Listener] = {}
         self._retiring: dict[asyncio.Task[None], Listener] = {}

@@ -89,8 +89,9 @@ class Store(Protocol):
         With `expected_revision`, only if the key's `mod_revision` is this one; with `create_only`,
         only if there is no such key; with `requires`, only if all those keys are there. Raises
         Conflict otherwise. Cancelled, it may have happened.
-        After `ttl_s` seconds, restarts or not, the key is gone as if it had been deleted: a watch
-        has that delete. Without it the key stays, whatever was said of it before.
+        After `ttl_s` seconds, restarts or not, the key is gone as if it had been deleted, with what
+        stands below it: a watch has those deletes. Without `ttl_s` the key stays, whatever was said of
+        it before.
         """
 
     async def delete(

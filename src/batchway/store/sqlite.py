@@ -178,9 +178,10 @@ def _has_expired(db: sqlite3.Connection, now: float) -> bool:
 
 
 def _delete_expired(db: sqlite3.Connection, now: float) -> None:
+    """Delete what has expired, with what stands below it."""
     query = "SELECT key FROM entries WHERE expires <= ? ORDER BY expires, key"
     for (key,) in db.execute(query, (now,)).fetchall():
-        _delete(db, key)
+        _delete_all(db, key, None, None)
 
 
 def _put(

@@ -6,6 +6,7 @@ How the file is read is said by whoever opens it: bytes in, JSON by key out.
 import asyncio
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -281,6 +282,8 @@ class YamlFileStore:
 def read_once(path: Path) -> bytes:
     """The content of the file. Blocks. Raises FaultyFile."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for without end
+            raise FaultyFile(path, [f"{path}: cannot be read: it is no regular file"])
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
+from batchway.errors import UpstreamRefused
 from batchway.upstream.head import host_of
 from batchway.upstream.health import Health, Rules
 from batchway.upstream.reach import Reach
@@ -85,7 +86,8 @@ class Prober:
                 status = await self._ask(target)
         except TimeoutError:
             health.failed(target, "timeout_failure", rules)
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):  # ValueError: see Pool
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, UpstreamRefused):
+            # ValueError: see Pool; UpstreamRefused: a host that TLS cannot ask for
             health.failed(target, "tcp_failure", rules)
         else:
             if status is None:

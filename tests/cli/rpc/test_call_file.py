@@ -33,10 +33,8 @@ def test_what_is_there_is_sent_as_it_is() -> None:
 
 
 def test_a_call_without_an_id_is_a_notification() -> None:
-    assert [call.id for call in parse(b'[{"method": "a"}, {"method": "b", "id": null}]', "a").calls] == [
-        None,
-        Raw(b"null"),
-    ]
+    found = parse(b'[{"method": "a"}, {"method": "b", "id": 1}]', "a").calls
+    assert [call.id for call in found] == [None, Raw(b"1")]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,9 @@ def test_a_call_without_an_id_is_a_notification() -> None:
         (b'[{"id": 1}]', "a", 'a: call 1: "method": expected a string'),
         (b'[{"method": "m"}, {"method": 5}]', "a", 'a: call 2: "method": expected a string'),
         (b'[{"method": "m", "id": [1]}]', "a", 'a: call 1: "id": expected a string or a number'),
+        (b'[{"method": "m", "id": null}]', "a", 'a: call 1: "id": expected a string or a number; without'),
         (b'[{"method": "m", "id": 1}, {"method": "n", "id": "1"}]', "a", "a: two calls have the id 1"),
+        (b'[{"method": "m", "id": 1}, {"method": "n", "id": 1.0}]', "a", "a: two calls have the id 1"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(content: bytes, source: str, complaint: str) -> None:

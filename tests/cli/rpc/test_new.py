@@ -47,6 +47,10 @@ def test_a_conftest_that_is_there_is_kept(run: Run, tmp_path: Path) -> None:
         ("json", "another module has this name"),
         ("batchway", "another module has this name"),
         ("rpc", "another module has this name"),
+        ("none", "a word of Python's own"),  # its class would be None
+        ("rpc_app", "its class would be a second RpcApp"),
+        ("procedure", "its class would be a second Procedure"),
+        ("msgspec", "a package of this name is installed"),
     ],
 )
 def test_names_that_do_not_work(run: Run, tmp_path: Path, name: str, complaint: str) -> None:

@@ -4,6 +4,7 @@ Source: t/lib/server.lua of APISIX.
 """
 
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ import trustme
 
 from tests.integration.dns import Dns
 from tests.integration.ports import free_port
-from tests.integration.scripted import Behaviour, Peer, Received, Scripted, each, ok
+from tests.integration.scripted import PATIENCE_S, Behaviour, Peer, Received, Scripted, each, ok
 from tests.integration.tls import TlsUpstream
 
 PLAIN = ("1980", "1981", "1982")
@@ -76,7 +77,7 @@ class Fleet:
         if urlsplit(peer.read().target).path not in PROBED:
             self.tried.append(name)
         if name in SLOW:
-            time.sleep(0.3)
+            time.sleep(1)
 
     def port(self, name: str) -> int:
         """Of the server of that name; where there is none, nobody listens."""
@@ -122,13 +123,17 @@ def _sleep(_name: str, _request: Received, asked: dict[str, str]) -> bytes:
     return ok(asked["seconds"].encode())
 
 
-def _who(name: str, *_: Any) -> bytes:
-    time.sleep(0.3)  # so that requests that are sent at once are under way at once
+def _who(name: str, _request: Received, asked: dict[str, str]) -> bytes:
+    _meetings[asked["of"]].wait(PATIENCE_S)  # so that requests that are sent at once are under way at once
     return ok(name.encode())
 
 
+_meetings = {of: threading.Barrier(int(of)) for of in ("2", "3")}
+"""Where so many requests wait for each other."""
+
+
 def _ewma(name: str, *_: Any) -> bytes:
-    time.sleep(0.3 if name == "1981" else 0.003)
+    time.sleep(1 if name == "1981" else 0.003)
     return ok(name.encode())
 
 

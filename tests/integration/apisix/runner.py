@@ -158,6 +158,8 @@ class Step:
         step = self._step
         if "dns" in step:
             self._fleet.dns.names |= step["dns"]
+            if "ttl_s" in step:
+                self._fleet.dns.ttls_s |= dict.fromkeys(step["dns"], step["ttl_s"])
         elif "dns_asked" in step:
             asked = {name: self._fleet.dns.asked(name) for name in step["dns_asked"]}
             assert asked == step["dns_asked"], self._where

@@ -11,6 +11,7 @@ import yaml
 from msgspec import Raw, Struct
 
 from batchway.cli.failures import BadFile
+from batchway.rpc.client.answers import key_of
 
 EXPECTED = 'expected an array of calls such as [{"method": "tennis@ping", "id": 1}]'
 
@@ -88,8 +89,9 @@ def _call(entry: dict[str, Raw], where: str) -> FileCall:
     except msgspec.ValidationError:
         raise BadFile(f'{where}: "method": expected a string') from None
     id = entry.get("id")
-    if id is not None and bytes(id)[:1] in (b"{", b"[", b"t", b"f"):
-        raise BadFile(f'{where}: "id": expected a string or a number')
+    if id is not None and bytes(id)[:1] in (b"{", b"[", b"t", b"f", b"n"):
+        # With null, an answer could not be told from what the server says of a body as a whole.
+        raise BadFile(f'{where}: "id": expected a string or a number; without one it is a notification')
     return FileCall(method, id)
 
 
@@ -99,7 +101,7 @@ def _check_ids(calls: list[FileCall], source: str) -> None:
     for call in calls:
         if call.id is None:
             continue
-        key = bytes(call.id).decode().strip('"')
+        key = str(key_of(call.id))
         if key in seen:
             raise BadFile(f"{source}: two calls have the id {key[:40]}")
         seen.add(key)

@@ -1,11 +1,13 @@
 """`batchway rpc new`: the first files of a service."""
 
+import importlib.util
 from pathlib import Path
 
 import click
 
 from batchway.cli.failures import BadFile
 from batchway.cli.rpc.scaffold import CONFTEST, check_name, files
+from batchway.errors import ConfigError
 
 
 @click.command(short_help="Begin a service: a procedure and its test.")
@@ -16,6 +18,7 @@ def new(name: str) -> None:
     Nothing is overwritten. A conftest.py is added if there is none, so that the test finds the module.
     """
     check_name(name)
+    _check_installed(name)
     made = files(name)
     taken = [path for path in made if Path(path).exists() or Path(path).is_symlink()]
     if taken:
@@ -31,6 +34,13 @@ def new(name: str) -> None:
         f"  batchway rpc serve {name}:app --reload\n"
         f"  batchway rpc call http://127.0.0.1:8000/ {name}@ping"
     )
+
+
+def _check_installed(name: str) -> None:
+    """Raises ConfigError if a file of that name would stand before a package that others import."""
+    found = importlib.util.find_spec(name)
+    if found is not None and found.origin is not None and Path(found.origin).parent != Path.cwd():
+        raise ConfigError(f"{name}: a package of this name is installed")
 
 
 def _write(path: Path, content: str) -> None:

@@ -8,6 +8,9 @@ from batchway.errors import ConfigError
 
 _TAKEN = frozenset({"batchway", "conftest", "tests", "test", "app"})
 
+_IMPORTED = frozenset({"Procedure", "RpcApp"})
+"""Classes that the service itself needs."""
+
 _SERVICE = Template('''"""The procedure "$name", and the app that serves it."""
 
 from batchway.rpc import Procedure, RpcApp, method
@@ -74,17 +77,23 @@ def check_name(name: str) -> None:
     problem = ""
     if not name.isascii() or not name.isidentifier() or name != name.lower() or name.startswith("_"):
         problem = "expected lower-case letters, digits and underscores, such as tennis"
-    elif keyword.iskeyword(name) or keyword.issoftkeyword(name):
+    elif keyword.iskeyword(name) or keyword.issoftkeyword(name) or keyword.iskeyword(_class_name(name)):
         problem = "this is a word of Python's own"
+    elif _class_name(name) in _IMPORTED:
+        problem = f"its class would be a second {_class_name(name)}"
     elif name in sys.stdlib_module_names or name in _TAKEN or name == "rpc":
         problem = "another module has this name already"
     if problem:
         raise ConfigError(f"{name}: {problem}")
 
 
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def files(name: str) -> dict[str, str]:
     """Path and content of each file that a service of that name begins with."""
-    words = {"name": name, "cls": "".join(part.capitalize() for part in name.split("_"))}
+    words = {"name": name, "cls": _class_name(name)}
     return {
         f"{name}.py": _SERVICE.substitute(words),
         f"tests/test_{name}.py": _TEST.substitute(words),

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -21,7 +20,7 @@ from batchway.config import Address, LogSettings
 from batchway.rpc import RpcApp
 from batchway.rpc.framing import FramingName
 from batchway.rpc.settings import PROFILES
-from batchway.rpc.stdio import serve_stdio
+from batchway.rpc.stdio import own_descriptors, serve_descriptors
 from batchway.server.listener import bind
 
 _FOR_SOCKETS = ("host", "port", "path", "workers", "is_reloading", "watched", "grace_s")
@@ -113,9 +112,9 @@ def serve(
     logs.configure(LogSettings())
     if is_stdio:
         _refuse_options(ctx)
-        with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no message
+        with own_descriptors() as (stdin, stdout):  # what the module prints is no message
             app = load_app(target, profile)
-        uvloop.run(_serve_stdio(app, framing))
+            uvloop.run(_serve_stdio(app, stdin, stdout, framing))
         return
     serving = Serving(target, path, profile, grace_s)
     with bind(Address(host, port)) as bound:
@@ -133,9 +132,9 @@ def _refuse_options(ctx: click.Context) -> None:
             raise click.UsageError(message, ctx)
 
 
-async def _serve_stdio(app: RpcApp, framing: FramingName) -> None:
+async def _serve_stdio(app: RpcApp, stdin: int, stdout: int, framing: FramingName) -> None:
     loop = asyncio.get_running_loop()
-    serving = loop.create_task(serve_stdio(app, framing))
+    serving = loop.create_task(serve_descriptors(app, stdin, stdout, framing))
     loop.add_signal_handler(signal.SIGTERM, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await serving

@@ -1,6 +1,7 @@
 """Several processes that serve one app behind one socket; new ones for those that end, or are outdated."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -128,6 +129,9 @@ class Supervisor:
 
     async def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
+        # Bytecode passes for current if its source has its size and was last changed in the same second:
+        # of code that changes all the time none must be kept.
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} if self._watched else None
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -137,6 +141,7 @@ class Supervisor:
                 str(self._bound.fileno()),
                 str(theirs.fileno()),
                 pass_fds=[self._bound.fileno(), theirs.fileno()],
+                env=environment,
                 start_new_session=True,  # Ctrl-C is for us; a worker would hear of it twice
             )
         worker = _Worker(process, ours)

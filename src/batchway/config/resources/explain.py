@@ -4,7 +4,7 @@ A property that APISIX has and batchway has not is refused by name, and so is on
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -36,15 +36,26 @@ def decode(document: object, kind: type[T], what: str, *, show_values: bool = Tr
     return value
 
 
-def _find_null(document: object) -> str:
+_INNER = frozenset(
+    "active checks healthy keepalive_pool nodes passive timeout tls unhealthy upstream".split()
+)
+"""Properties whose objects are Structs: others may have nulls that mean something."""
+
+
+def _find_null(value: object, where: str = "") -> str:
     """A property that is null, or "": APISIX refuses it, msgspec takes it for absent."""
-    if not isinstance(document, dict):
-        return ""
-    for name, value in document.items():
-        if value is None:
-            return str(name)
-    inner = _find_null(document.get("upstream"))
-    return inner and f"upstream.{inner}"
+    if value is None:
+        return where
+    inner: Iterable[tuple[str, object]] = ()
+    if isinstance(value, dict):
+        inner = ((_joined(where, name), one) for name, one in value.items() if _is_ours(name, one))
+    elif isinstance(value, list):
+        inner = ((f"{where}[{index}]", one) for index, one in enumerate(value))
+    return next((found for place, one in inner if (found := _find_null(one, place))), "")
+
+
+def _is_ours(name: str, value: object) -> bool:
+    return value is None or name in _INNER
 
 
 # --- msgspec's messages in our words
@@ -52,7 +63,7 @@ def _find_null(document: object) -> str:
 _NOT_SUPPORTED: dict[type[Struct], frozenset[str]] = {
     Route: frozenset("enable_websocket filter_func script script_id service_protocol".split()),
     Service: frozenset("enable_websocket script".split()),
-    Upstream: frozenset("discovery_args discovery_type service_name".split()),
+    Upstream: frozenset("discovery_args discovery_type service_name warm_up_conf".split()),
     Tls: frozenset(["ca_id", "client_cert_id"]),
 }
 """APISIX's properties that batchway does not have."""

@@ -97,6 +97,9 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.upstream is not None and self.upstream_id is not None:
             msg = 'only one of "upstream" and "upstream_id" is expected'
             raise ValueError(msg)
+        if self.hosts and len(set(self.hosts)) != len(self.hosts):
+            msg = '"hosts" names a value twice'
+            raise ValueError(msg)
 
 
 def _route_problems(route: Route) -> Iterator[str]:

@@ -150,7 +150,9 @@ class _Heard:
 
     def _sort(self, answer: _Answer) -> None:
         key = key_of(answer.id)
-        if key is None:
+        if key is None and answer.error == _NONE:
+            self.to_all.append(BadAnswer("the server sent a result without an id"))
+        elif key is None:
             self.to_all.append(error_of(answer.error))
         elif key in self.of:
             self.of[key].append(answer)

@@ -11,16 +11,19 @@ class LeastConn(Generic[L]):
 
     def __init__(self, nodes: Sequence[L]) -> None:
         self._nodes = [node for node in nodes if node.weight > 0]
-        self._first = -1
+        self._first = 0
 
     def pick(self, tried: Sequence[L] = (), key: str = "") -> L | None:
         """The least busy node, in turns among equals; None if all were tried."""
         nodes = self._nodes
         if not nodes:
             return None
-        self._first = first = (self._first + 1) % len(nodes)
+        first = self._first
         allowed = [node for node in (*nodes[first:], *nodes[:first]) if node not in tried]
-        return min(allowed, key=_load_with_one_more, default=None)
+        least = min(allowed, key=_load_with_one_more, default=None)
+        if least is not None:  # not simply one further: who stands behind a busy node would get its turns
+            self._first = (nodes.index(least) + 1) % len(nodes)
+        return least
 
 
 def _load_with_one_more(node: L) -> float:
