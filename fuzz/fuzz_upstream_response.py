@@ -18,7 +18,8 @@ import h11
 with atheris.instrument_imports():
     from batchway.errors import BatchwayError, ReplyTooLarge, UpstreamError
     from batchway.model import REASONS, Budget, Response
-    from batchway.upstream.connection import Connection, Exchange
+    from batchway.upstream.connection import Connection
+    from batchway.upstream.exchange import Exchange
 
 LOOP = asyncio.new_event_loop()
 SOCKET, _PEER = socket.socketpair()

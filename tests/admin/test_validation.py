@@ -120,3 +120,13 @@ def test_a_configuration_is_an_object(call: Client) -> None:
     answer = call("POST", "/configs/validate", [])
     assert (answer.status, answer.json()) == (400, {"error_msg": "invalid configuration: expected object"})
     assert call("GET", "/configs/validate").status == 405
+
+
+def test_a_plugin_in_two_global_rules(call: Client) -> None:
+    rules = [{"id": id_, "plugins": {"known": {}}} for id_ in ("a", "b")]
+    answer = call("POST", "/configs/validate", {"global_rules": rules})
+
+    assert answer.status == 400
+    assert [error["error"] for error in answer.json()["errors"]] == [
+        "invalid global_rules at index 1, err: plugin 'known' already exists in global rule with id 'a'"
+    ]

@@ -145,7 +145,7 @@ def test_decoding_leaves_the_document_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["/", "/*", "/a/*", "/a*", "/a/b.html", "/ä", "/a:b", "/%2F", "/a/:id/b", "/a/*rest"]
+    "uri", ["*", "/", "/*", "/a/*", "/a*", "/a/b.html", "/ä", "/a:b", "/%2F", "/a/:id/b", "/a/*rest"]
 )
 def test_a_uri_is_exact_or_a_prefix_or_has_parameters(uri: str) -> None:
     assert decode_route(route(uri=uri)).uri_list == (uri,)
@@ -261,7 +261,8 @@ ROUTE_FAULTS: list[tuple[Any, str]] = [
     (route(uri=""), 'property "uri": expected str of length >= 1, got ""'),
     (route(uri=1), 'property "uri": expected str, got 1'),
     (route(uri="a"), 'uri "a" must begin with "/"'),
-    (route(uri="*"), 'uri "*" must begin with "/"'),
+    (route(uri="*a"), 'uri "*a" must begin with "/"'),
+    (route(uri="a*"), 'uri "a*" must begin with "/"'),
     (route(uri="/a/*/b"), 'uri "/a/*/b": nothing may stand behind "*" but the name'),
     (route(uri="/a/**"), 'uri "/a/**": nothing may stand behind "*" but the name'),
     (route(uri="/a*rest"), 'uri "/a*rest": "*" must be the last character, or begin the last segment'),

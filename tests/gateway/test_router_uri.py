@@ -1,12 +1,14 @@
 """Routes found by their path first; the hosts are a condition among the routes of one path."""
 
 import gc
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchway.config.expression import Lookup
+from batchway.config.settings import RouterKind
 
 from .routes import Route, first, route, router_of, tried
 
@@ -20,6 +22,16 @@ def test_path_comes_before_host() -> None:
     assert first(router, "/a/b", "a.test") == "path"
     assert first(router, "/a/c", "a.test") == "host"
     assert first(router, "/a/c", "b.test") is None
+
+
+@pytest.mark.parametrize("kind", get_args(RouterKind))
+def test_a_star_alone_is_every_path(kind: RouterKind) -> None:
+    routes = [route("star", "*"), route("slash", "/*", methods="GET"), route("a", "/a*", methods="GET")]
+    router = router_of(*routes, kind=kind)
+    assert [first(router, path) for path in ("/ab", "/b", "/")] == ["a", "slash", "slash"]
+    assert [first(router, path, method="PUT") for path in ("/ab", "/b", "/", "*")] == ["star"] * 4
+    router.remove("star")
+    assert first(router, "/b", method="PUT") is None
 
 
 def test_priority_counts_more_than_the_kind_of_host() -> None:

@@ -1,7 +1,9 @@
 """The clients that ask an app with no server."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -238,6 +240,25 @@ def test_synchronous_methods_run_in_threads(client: RpcTestClient) -> None:
 
 def test_without_with_it_needs_no_closing(app: RpcApp) -> None:
     assert RpcTestClient(app).call("desk@ping") == "pong"
+
+
+def test_it_may_be_forgotten_where_a_loop_runs(app: RpcApp) -> None:
+    clients = [RpcTestClient(app)]
+    assert clients[0].call("desk@ping") == "pong"
+
+    async def forget() -> None:
+        clients.clear()
+        gc.collect()
+
+    asyncio.run(forget())
+
+
+def test_it_is_gone_as_soon_as_it_is_forgotten(app: RpcApp) -> None:
+    client = RpcTestClient(app)
+    client.call("desk@ping")
+    gone = weakref.ref(client)
+    del client
+    assert gone() is None, "not when the collector comes, in the middle of something else"
 
 
 def test_where_a_loop_runs_it_says_what_to_use(client: RpcTestClient) -> None:

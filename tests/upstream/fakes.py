@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from batchway.errors import BatchwayError, UpstreamBroken
 from batchway.model import Budget, Response
-from batchway.upstream.connection import Connection, Exchange
+from batchway.upstream.connection import Connection
+from batchway.upstream.exchange import Exchange
 
 HEAD = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 

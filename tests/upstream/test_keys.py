@@ -12,6 +12,7 @@ VALUES = {
     "request_uri": "/a?b=1",
     "uri": "/a",
     "arg_id": "7",
+    "arg_a-b": "8",
     "http_x_user": "ann",
     "cookie_session": "s1",
     "consumer_name": "jack",
@@ -38,6 +39,8 @@ def key(hash_on: str, name: str | None) -> str:
         ("vars_combinations", "$request_uri$remote_addr", "/a?b=110.9.9.9"),
         ("vars_combinations", "${uri}-${arg_id}", "/a-7"),
         ("vars_combinations", "$uri|$arg_none", "/a|"),
+        ("vars_combinations", "${arg_none ?? all}|${ uri ?? x}", "all|/a"),
+        ("vars_combinations", "${arg_a-b}", "8"),
     ],
 )
 def test_value(hash_on: str, name: str | None, expected: str) -> None:

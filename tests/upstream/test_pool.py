@@ -12,7 +12,8 @@ import pytest
 
 from batchway.errors import BatchwayError, UpstreamBroken, UpstreamRefused, UpstreamTimeout
 from batchway.model import Response
-from batchway.upstream.connection import Connection, Exchange
+from batchway.upstream.connection import Connection
+from batchway.upstream.exchange import Exchange
 from batchway.upstream.pool import Address, Pool, Terms
 from tests.loops import pass_time, settle, until
 

@@ -104,11 +104,17 @@ async def check_rules(store: Store, place: Place, document: Document) -> None:
     listing = await store.list(place.collection)
     for entry in listing.entries:
         if entry.key != place.key:
-            check_apart(document, entry.key.removeprefix(place.collection), _decoded(entry))
+            _check_apart(document, entry.key.removeprefix(place.collection), _decoded(entry))
 
 
-def check_apart(rule: Document, other_id: str, other: Document) -> None:
-    """Raises InvalidResource if both global rules have a plugin."""
+def check_rule(id_: str, rule: Document, others: dict[str, Document]) -> None:
+    """Raises InvalidResource if one of the global rules in `others` has a plugin of this one; else adds it."""
+    for other_id, other in others.items():
+        _check_apart(rule, other_id, other)
+    others[id_] = rule
+
+
+def _check_apart(rule: Document, other_id: str, other: Document) -> None:
     there = other.get("plugins")
     for name in rule.get("plugins") or ():
         if isinstance(there, dict) and name in there:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from batchway.admin import sealing
 from batchway.admin.access import Access
-from batchway.admin.kinds import KINDS, NOT_SUPPORTED, Kind, check_id
+from batchway.admin.kinds import KINDS, NOT_SUPPORTED, Document, Kind, check_id
 from batchway.admin.patch import check_depth
+from batchway.admin.references import check_rule
 from batchway.errors import InvalidResource
 
 Problem = dict[str, object]
@@ -50,8 +51,9 @@ def _problems(name: str, items: object, access: Access) -> Iterator[Problem]:
         yield {"resource_type": name, "error": _why_none(name, known=kind is not None)}
         return
     seen: set[str] = set()
+    rules: dict[str, Document] = {}
     for index, item in enumerate(items):
-        for error in _item_errors(kind, item, seen, access):
+        for error in _item_errors(kind, item, seen, rules, access):
             text = f"invalid {name} at index {index}, err: {error}"
             yield {"resource_type": name, "index": index, "error": text}
 
@@ -62,10 +64,14 @@ def _why_none(name: str, *, known: bool) -> str:
     return "not supported by batchway" if name in NOT_SUPPORTED else "unsupported resource type"
 
 
-def _item_errors(kind: Kind, item: object, seen: set[str], access: Access) -> Iterator[str]:
+def _item_errors(
+    kind: Kind, item: object, seen: set[str], rules: dict[str, Document], access: Access
+) -> Iterator[str]:
     kind, item = _credential(kind, item)
     try:
         validate(kind, item, access)
+        if kind.name == "global_rules" and isinstance(item, dict):
+            check_rule(str(item.get("id", "")), item, rules)
     except InvalidResource as error:
         yield error.message
     id_ = str(item.get(kind.id_name or "id", "")) if isinstance(item, dict) else ""

@@ -15,7 +15,7 @@ from batchway.admin import sealing
 from batchway.admin.access import PluginSchemas
 from batchway.admin.kinds import KINDS, NOT_SUPPORTED, Document, Kind, Place, check_id
 from batchway.admin.patch import check_depth
-from batchway.admin.references import check_apart, check_identities, holds_identities
+from batchway.admin.references import check_identities, check_rule, holds_identities
 from batchway.config.data_encryption import Keyring
 from batchway.errors import InvalidResource
 
@@ -197,7 +197,8 @@ def check(
             document = _check(resource, plugins, keyring)
             check_identities(resource.place, document, plugins, lambda *held: holders.get(held))
             _hold(resource.place, document, plugins, holders)
-            _check_rule(resource.place, document, rules)
+            if resource.place.kind.name == "global_rules":
+                check_rule(resource.place.id or "", document, rules)
         except InvalidResource as error:
             yield Fault(resource.keys, error.message)
         yield from _dangling(resource, present)
@@ -224,14 +225,6 @@ def _hold(
         identity = config.get(plugin.identity) if plugin and isinstance(config, dict) else None
         if isinstance(identity, str):
             holders.setdefault((name, identity), place.parent or place.id or "")
-
-
-def _check_rule(place: Place, document: Document, rules: dict[str, Document]) -> None:
-    """Raises InvalidResource if it is a global rule and an earlier one has one of its plugins."""
-    if place.kind.name == "global_rules":
-        for id_, rule in rules.items():
-            check_apart(document, id_, rule)
-        rules[place.id or ""] = document
 
 
 def _dangling(resource: Resource, present: set[str]) -> Iterator[Fault]:

@@ -105,8 +105,13 @@ class Context:
 
     @property
     def id(self) -> Any:
-        """The id of the call, None for a notification."""
-        return None if self.call.id is NO_ID else msgspec.json.decode(self.call.id)
+        """The id of the call, None for a notification. An integer that Python does not read is its text."""
+        if self.call.id is NO_ID:
+            return None
+        try:
+            return msgspec.json.decode(self.call.id)
+        except msgspec.ValidationError:
+            return bytes(self.call.id).decode()
 
     @property
     def is_notification(self) -> bool:

@@ -86,8 +86,10 @@ class RpcTestClient(Caller):
         self.asynchronous = AsyncRpcTestClient(
             app, headers=headers, state=state, client=client, delimiter=delimiter, dec_hook=dec_hook
         )
-        super().__init__(self.asynchronous, self._run_here)
-        self._runner: asyncio.Runner | None = None
+        # Not a method of this one: the circle would leave it to the collector.
+        self._loop = _Loop()
+        super().__init__(self.asynchronous, self._loop.run)
+        weakref.finalize(self, self._loop.close)  # a test need not close its client
 
     @property
     def app(self) -> RpcApp:
@@ -107,20 +109,34 @@ class RpcTestClient(Caller):
     def close(self) -> None:
         """Close the app, and the loop that it ran in."""
         super().close()
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        self._loop.close()
 
-    def _run_here(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in this thread, in one loop for all calls, with the context variables of the test."""
+
+class _Loop:
+    """One loop for all calls, which it runs in the thread that makes them."""
+
+    def __init__(self) -> None:
+        self._runner: asyncio.Runner | None = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work`, with the context variables of the test."""
         if _has_loop():
             work.close()
             message = "an event loop runs here: use AsyncRpcTestClient"
             raise RuntimeError(message)
         if self._runner is None:
             self._runner = asyncio.Runner()
-            weakref.finalize(self, self._runner.close)  # a test need not close its client
         return self._runner.run(work, context=contextvars.copy_context())
+
+    def close(self) -> None:
+        """Close it, also where another one runs: a client may be forgotten anywhere."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        if _has_loop():
+            runner.get_loop().close()  # which is all that can be done without running it
+        else:
+            runner.close()
 
 
 def _has_loop() -> bool:

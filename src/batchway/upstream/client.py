@@ -7,7 +7,8 @@ import structlog
 from batchway.errors import UpstreamError, UpstreamRefused, UpstreamTimeout
 from batchway.model import Body, ClientGone, Request, Response
 from batchway.upstream.choice import Choice
-from batchway.upstream.connection import Connection, Exchange
+from batchway.upstream.connection import Connection
+from batchway.upstream.exchange import Exchange
 from batchway.upstream.head import HeadWriter
 from batchway.upstream.health import UpstreamHealth
 from batchway.upstream.keys import Lookup, hash_key

@@ -9,37 +9,15 @@ import select
 from typing import Any, Protocol, cast
 
 import httptools
-from msgspec import Struct
 
 from batchway.errors import BatchwayError, ReplyTooLarge, UpstreamBroken, UpstreamTimeout
-from batchway.model import REASONS, Budget, Response, without_nominated
+from batchway.model import REASONS, Response, without_nominated
+from batchway.upstream.exchange import CODED, LENGTH, NOMINATES, Exchange, meaning_of, spelled
 from batchway.upstream.stream import ResponseStream
 
 _NEVER = float("inf")
-
-# What a header means for the exchange. Content-Length stays in the answer: it is part of it.
-_KEPT, _DROPPED, _LENGTH, _CODED, _NOMINATES = range(5)
-_MEANINGS = dict.fromkeys(b"keep-alive proxy-connection te trailer upgrade".split(), _DROPPED)
-_MEANINGS |= {
-    b"content-length": _LENGTH,
-    b"transfer-encoding": _CODED,
-    b"connection": _NOMINATES,
-}
 _SPACES = frozenset({b" ", b"\t"})
 _NAMES_NO_HEADER = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
-# By name as it was spelled: upstreams spell few names, and each the same way every time.
-_spelled: dict[bytes, int] = {}
-_MAX_SPELLED = 1024
-_MAX_NAME = 64
-
-
-def _meaning(name: bytes) -> int:
-    meaning = _MEANINGS.get(name.lower(), _KEPT)
-    if len(name) <= _MAX_NAME:
-        if len(_spelled) >= _MAX_SPELLED:
-            _spelled.clear()
-        _spelled[name] = meaning
-    return meaning
 
 
 class Owner(Protocol):
@@ -55,21 +33,6 @@ class Owner(Protocol):
 
     def lost(self, connection: "Connection") -> None:
         """The connection is closed."""
-
-
-class Exchange(Struct, gc=False):
-    """What is asked of a connection."""
-
-    head: bytes
-    """Request line and headers, with the empty line."""
-    body: bytes
-    """The whole body, or b"" when it is written piece by piece."""
-    no_body: bool
-    """A HEAD request: its answer has no body whatever its headers say."""
-    budget: Budget | None
-    """Set when the answer is to be read whole; otherwise its body is streamed."""
-    read_timeout_s: float
-    send_timeout_s: float
 
 
 class Connection(asyncio.Protocol):
@@ -357,12 +320,12 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_done:  # a trailer: read and dropped, as APISIX does
             return
-        meaning = _spelled.get(name)
+        meaning = spelled.get(name)
         if meaning is None:
-            meaning = _meaning(name)
+            meaning = meaning_of(name)
         if meaning:
             self._heed(meaning, value)
-            if meaning != _LENGTH:
+            if meaning != LENGTH:
                 return
         if value[-1:] in _SPACES:  # RFC 9110, section 5.5: no part of the value; llhttp leaves it there
             value = value.rstrip(b" \t")
@@ -370,11 +333,11 @@ class Connection(asyncio.Protocol):
 
     def _heed(self, meaning: int, value: bytes) -> None:
         """Take note of a header that is about the connection or the body's end."""
-        if meaning == _NOMINATES and value not in _NAMES_NO_HEADER:
+        if meaning == NOMINATES and value not in _NAMES_NO_HEADER:
             self._nominated += (value,)
-        elif meaning == _LENGTH:
+        elif meaning == LENGTH:
             self._has_length = True
-        elif meaning == _CODED:
+        elif meaning == CODED:
             self._has_length = True
             # The parser would read on for the chunks that an answer to HEAD does not have.
             self._excess = self._excess or self._no_body

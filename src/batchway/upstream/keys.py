@@ -13,7 +13,7 @@ from batchway.upstream.spec import Upstream
 Lookup = Callable[[str], str | None]
 """The value of a variable of a request, by its name, or None."""
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
+_VARIABLE = re.compile(r"(?<!\\)\$(?:\{\s*+([^{}]+)\}|(\w+))", re.ASCII)
 
 
 def hash_key(upstream: Upstream, request: Request, lookup: Lookup | None) -> str:
@@ -37,10 +37,17 @@ def _value(hash_on: str, key: str, lookup: Lookup) -> str | None:
 
 
 def _combined(template: str, lookup: Lookup) -> str | None:
-    """`template` with its variables filled in; None if none of them has a value."""
-    values = {
-        name: lookup(name) for match in _VARIABLE.finditer(template) if (name := match[1] or match[2])
-    }
+    """`template` with its variables filled in; None if none of them has a value.
+
+    They are written as in plugins' configs: `$name`, `${name}` or `${name ?? text}`.
+    """
+    values = {match[0]: _named(match[1] or match[2], lookup) for match in _VARIABLE.finditer(template)}
     if not any(values.values()):
         return None
-    return _VARIABLE.sub(lambda match: values[match[1] or match[2]] or "", template)
+    return _VARIABLE.sub(lambda match: values[match[0]] or "", template)
+
+
+def _named(reference: str, lookup: Lookup) -> str | None:
+    name, mark, instead = reference.partition("??")
+    value = lookup(name.rstrip())
+    return instead.strip() if value is None and mark else value

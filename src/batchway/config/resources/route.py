@@ -126,7 +126,7 @@ _NEEDED = ("upstream", "upstream_id", "service_id", "plugins")
 
 
 def _uri_problems(uri: str) -> Iterator[str]:
-    if not uri.startswith("/"):
+    if not uri.startswith("/") and uri != "*":
         yield f'uri {shown(uri)} must begin with "/"'
     text, star, name = uri.partition("*")
     if star and name and not text.endswith("/"):
