@@ -123,7 +123,8 @@ def test_a_configuration_is_an_object(call: Client) -> None:
 
 
 def test_a_plugin_in_two_global_rules(call: Client) -> None:
-    rules = [{"id": id_, "plugins": {"known": {}}} for id_ in ("a", "b")]
+    plugins: dict[str, object] = {"known": {}}
+    rules = [{"id": "a", "plugins": plugins}, {"id": "b", "plugins": plugins}]
     answer = call("POST", "/configs/validate", {"global_rules": rules})
 
     assert answer.status == 400

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from batchway.wire import App, Message, Receive, Scope, Send
-from tests.loops import Clock
+from tests.loops import Clock, pass_time, settle, until
 
 T = TypeVar("T")
 
@@ -159,6 +159,17 @@ class Lifespan:
 
 async def _awaited(call: Awaitable[None]) -> None:
     await call
+
+
+async def overdue(
+    client: Client, items: Sequence[Json], begun: Callable[[], object] = lambda: True
+) -> list[Json]:
+    """The replies to a batch whose time is over once `begun` holds, and all has gone as far as it can."""
+    asking = asyncio.create_task(client.batch(items, timeout=1_000_000))
+    await until(begun)
+    await settle(50)
+    await pass_time(1001)
+    return await asking
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

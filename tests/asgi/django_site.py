@@ -46,7 +46,7 @@ async def slow(request: Any) -> Any:
     """Answers when it is too late."""
     started.set()
     try:
-        await asyncio.sleep(60)
+        await asyncio.sleep(10_000)
     except asyncio.CancelledError:
         ends.append("cancelled")
         raise

@@ -14,7 +14,7 @@ from batchway.asgi import BatchMiddleware
 from batchway.asgi import call as call_module
 from batchway.wire import App, Message, Receive, Scope, Send
 
-from .client import Client, by_path, echo, reply, run
+from .client import Client, by_path, echo, overdue, reply, run
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 MORE: Message = {"type": "http.response.body", "body": b"a", "more_body": True}
@@ -289,13 +289,14 @@ def test_an_item_without_an_answer_at_the_deadline_is_cancelled() -> None:
         await send(START)
         await send(MORE)
         try:
-            await asyncio.sleep(10)
+            await asyncio.sleep(10_000)
         finally:
             ends.append("cancelled")
             with pytest.raises(OSError, match="not wanted"):
                 await send(END)
 
-    fast, late = replies_of(by_path(slow=slow, fast=ok), ["/fast", "/slow"], timeout=30)
+    client = Client(BatchMiddleware(by_path(slow=slow, fast=ok)))
+    fast, late = run(overdue(client, ["/fast", "/slow"]))
     assert (fast["status"], late) == (200, TIMED_OUT)
     assert ends == ["cancelled"]
 
@@ -313,12 +314,7 @@ def test_an_app_that_listens_stops_in_its_own_way() -> None:
             ends.append("cancelled")
             raise
 
-    async def main() -> list[Any]:
-        replies = await Client(BatchMiddleware(app)).batch(["/"], timeout=20)
-        await asyncio.sleep(0.05)
-        return replies
-
-    assert run(main()) == [TIMED_OUT]
+    assert run(overdue(Client(BatchMiddleware(app)), ["/"])) == [TIMED_OUT]
     assert ends == ["http.disconnect", "tidy"]
 
 
@@ -337,7 +333,7 @@ def test_an_app_that_listens_but_goes_on_is_cancelled(monkeypatch: pytest.Monkey
                 cancelled.set()
                 raise
 
-        assert await Client(BatchMiddleware(app)).batch(["/"], timeout=20) == [TIMED_OUT]
+        assert await overdue(Client(BatchMiddleware(app)), ["/"]) == [TIMED_OUT]
         await asyncio.wait_for(cancelled.wait(), 30)
 
     run(main())

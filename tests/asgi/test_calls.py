@@ -12,7 +12,7 @@ from batchway.asgi import BatchEndpoint, BatchMiddleware
 from batchway.wire import Receive, Scope, Send
 from tests.loops import settle, until
 
-from .client import Client, Lifespan, reply, run
+from .client import Client, Lifespan, overdue, reply, run
 
 
 class Background:
@@ -65,9 +65,9 @@ def test_neither_the_deadline_nor_the_end_of_the_batch_stops_background_work() -
         app = Background()
 
         async def mixed(scope: Scope, receive: Receive, send: Send) -> None:
-            await (asyncio.sleep(60) if scope["path"] == "/slow" else app(scope, receive, send))
+            await (asyncio.sleep(10_000) if scope["path"] == "/slow" else app(scope, receive, send))
 
-        replies = await Client(BatchMiddleware(mixed)).batch(["/a", "/slow"], timeout=20)
+        replies = await overdue(Client(BatchMiddleware(mixed)), ["/a", "/slow"])
         assert [one["status"] for one in replies] == [200, 504]
         await settle()
         assert app.running == 1
@@ -177,7 +177,7 @@ def test_an_item_that_waits_for_room_meets_the_deadline() -> None:
     async def main() -> None:
         app = Background()
         client = Client(BatchMiddleware(app, max_calls=1))
-        replies = await client.batch(["/a", "/b", "/c"], timeout=20)
+        replies = await overdue(client, ["/a", "/b", "/c"])
         assert [one["status"] for one in replies] == [200, 504, 504]
         app.go.set()
         replies = await client.batch(["/d", "/e"])

@@ -11,10 +11,9 @@ from django.core.asgi import get_asgi_application  # type: ignore[import-untyped
 
 from batchway.asgi import BatchMiddleware
 from batchway.wire import App, Receive, Scope, Send
-from tests.loops import pass_time, until
 
 from . import django_site as site
-from .client import Client, run
+from .client import Client, overdue, run
 
 
 @pytest.fixture
@@ -72,7 +71,8 @@ def test_a_view_that_fails_is_a_500_for_its_item(app: App, caplog: pytest.LogCap
 
 
 def test_an_async_view_is_cancelled_at_the_deadline(app: App) -> None:
-    assert replies_of(app, "/slow", timeout=20) == [{"status": 504, "reason": "upstream timeout"}]
+    late = run(overdue(Client(app), ["/slow"], lambda: site.started.is_set()))
+    assert late == [{"status": 504, "reason": "upstream timeout"}]
     assert site.ends == ["cancelled"]
 
 
@@ -99,11 +99,8 @@ def test_a_sync_view_that_hangs_is_a_504_in_time(app: App) -> None:
 
     async def main() -> list[Any]:
         client = Client(BatchMiddleware(noted, path="/batch"))
-        asking = asyncio.create_task(client.batch(["/stuck", "/sync/1"], timeout=1_000_000))
         try:
-            await until(lambda: done)
-            await pass_time(1001)
-            return await asking
+            return await overdue(client, ["/stuck", "/sync/1"], lambda: done)
         finally:
             site.release.set()
 

@@ -30,7 +30,7 @@ from starlette.routing import Mount, Route
 from batchway.asgi import BatchEndpoint, BatchMiddleware
 from batchway.wire import App, Message, Receive, Scope, Send
 
-from .client import Client, Lifespan, run
+from .client import Client, Lifespan, overdue, run
 
 BATCH = Middleware(BatchMiddleware, path="/batch")
 
@@ -313,7 +313,7 @@ def test_an_endless_stream_is_stopped_and_tidied_up() -> None:
     app = Starlette(routes=[Route("/", stream)])
     [one] = replies_of(BatchMiddleware(app, max_reply_size=1000), "/")
     assert one["status"] == 502
-    [one] = replies_of(BatchMiddleware(app), "/", timeout=20)
+    [one] = run(overdue(Client(BatchMiddleware(app)), ["/"]))
     assert one["status"] == 504
     assert ends == ["tidy", "tidy"]
 

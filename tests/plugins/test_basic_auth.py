@@ -195,6 +195,7 @@ def test_wrong_consumer_is_refused_without_its_password(config: dict[str, Any]) 
         {"hide_credentials": "yes"},
         {"realm": 5},
         {"realm": "a\r\nSet-Cookie: a=b"},
+        {"realm": "a\n"},
         {"anonymous_consumer": ""},
         {"anonymous_consumer": True},
         {"username": "foo"},

@@ -10,7 +10,7 @@ from msgspec import Struct
 from batchway.errors import ConfigError
 from batchway.rpc import Bind, Context, Inject, InvalidParams, RpcApp, RpcError
 
-from .asking import answer, call, error, result
+from .asking import answer, call, error, raw_answer, result
 
 
 class User:
@@ -267,3 +267,15 @@ def test_without_a_resolver_nothing_can_be_injected() -> None:
 
     with pytest.raises(ConfigError, match="^take: parameter database: there is no resolver$"):
         RpcApp().method(take)
+
+
+def test_id_of_more_digits_than_python_reads_is_its_text() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def look(context: Context) -> Any:
+        return context.id
+
+    digits = "1" * 5000
+    body = f'{{"jsonrpc":"2.0","method":"look","id":{digits}}}'
+    assert raw_answer(app, body) == f'{{"jsonrpc":"2.0","result":"{digits}","id":{digits}}}'.encode()

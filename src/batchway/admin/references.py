@@ -108,7 +108,7 @@ async def check_rules(store: Store, place: Place, document: Document) -> None:
 
 
 def check_rule(id_: str, rule: Document, others: dict[str, Document]) -> None:
-    """Raises InvalidResource if one of the global rules in `others` has a plugin of this one; else adds it."""
+    """Add a global rule to `others`. Raises InvalidResource if one of these has a plugin of it."""
     for other_id, other in others.items():
         _check_apart(rule, other_id, other)
     others[id_] = rule

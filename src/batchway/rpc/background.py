@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context as Variables
@@ -36,27 +37,32 @@ class Background:
         self._promised = 0  # jobs of calls that have not ended yet
         self._queue: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lock = threading.RLock()  # for loops in several threads, as under WSGI
 
     def __len__(self) -> int:
         return self._promised + len(self._queue) + len(self._tasks)
 
     def promise(self) -> None:
         """Keep room for one job. Raises Busy if there is none."""
-        if len(self) >= self._max_jobs:
-            raise Busy
-        self._promised += 1
+        with self._lock:
+            if len(self) >= self._max_jobs:
+                raise Busy
+            self._promised += 1
 
     def forget(self, jobs: Collection[Job]) -> None:
         """Give up the room for jobs that will not come."""
-        self._promised -= len(jobs)
+        with self._lock:
+            self._promised -= len(jobs)
 
     def start(self, jobs: Collection[Job]) -> None:
         """Run jobs that were promised, as soon as there is room."""
-        self._promised -= len(jobs)
-        self._queue.extend(jobs)
-        self._fill()
+        with self._lock:
+            self._promised -= len(jobs)
+            self._queue.extend(jobs)
+            self._fill()
 
     def _fill(self) -> None:
+        """Start what there is room for, in the loop that runs here."""
         while self._queue and len(self._tasks) < self._concurrency:
             job = self._queue.popleft()
             task = asyncio.get_running_loop().create_task(self._run(job), context=job.variables)
@@ -64,8 +70,14 @@ class Background:
             task.add_done_callback(self._end)
 
     def _end(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._fill()
+        with self._lock:
+            self._tasks.discard(task)
+            self._fill()
+
+    def _here(self, loop: asyncio.AbstractEventLoop) -> set["asyncio.Task[None]"]:
+        """The tasks of a loop. Those of others are theirs to wait for."""
+        with self._lock:
+            return {task for task in self._tasks if task.get_loop() is loop}
 
     async def _run(self, job: Job) -> None:
         try:
@@ -82,10 +94,13 @@ class Background:
         """Wait for all jobs; what is not done after `grace_s` is cancelled or not begun."""
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_s
-        while self._tasks and loop.time() < end:
-            await asyncio.wait(self._tasks, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-        dropped, late = len(self._queue), set(self._tasks)
-        self._queue.clear()
+        while (tasks := self._here(loop)) and loop.time() < end:
+            await asyncio.wait(tasks, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        late, dropped = self._here(loop), 0
+        with self._lock:
+            if len(late) == len(self._tasks):  # or else another loop begins what waits
+                dropped = len(self._queue)
+                self._queue.clear()
         for task in late:
             task.cancel()
         if late:
