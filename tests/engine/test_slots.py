@@ -1,6 +1,7 @@
 """Slots: so many holders and no more, turns between parties, and none lost."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -88,3 +89,21 @@ def test_waiters_of_a_loop_that_is_closed_are_passed_over() -> None:
     play(main())
     waiting.get_coro().close()
     waiting._log_destroy_pending = False  # type: ignore[attr-defined] # it is what this is about
+
+
+def test_slot_passes_to_a_loop_in_another_thread() -> None:
+    slots = Slots(1)
+    has_asked = threading.Event()
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(has_asked.set)
+        await slots.acquire("b")
+
+    asyncio.run(slots.acquire("a"))
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+    thread.start()
+    assert has_asked.wait(10)
+    slots.release()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert slots.waiting == 0

@@ -129,7 +129,7 @@ def test_loop_that_ends_meanwhile() -> None:
         response = await main()
         (task,) = inside._running
         task.cancel()
-        await asyncio.wait({task}, timeout=1)
+        await asyncio.wait({task}, timeout=30)
         assert task.done()
         with pytest.raises(UpstreamBroken):
             [piece async for piece in response.body]  # type: ignore[union-attr]

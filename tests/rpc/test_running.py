@@ -595,3 +595,31 @@ def test_app_works_in_one_loop_after_another_and_once_closed() -> None:
 
     for _ in range(3):
         run(main())
+
+
+def test_an_app_serves_loops_of_several_threads_at_once() -> None:
+    app = RpcApp(threads=1, background_concurrency=1)
+    done: list[int] = []
+
+    @app.method
+    def threaded(context: Context) -> None:
+        context.after(done.append, 1)
+
+    @app.method(concurrency=1)
+    async def guarded() -> None:
+        await asyncio.sleep(0.001)
+
+    said: list[Any] = []
+
+    async def main() -> None:
+        said.extend(await ask(app, [call("threaded"), call("guarded")]))
+        await app.finish_background()
+
+    threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    run(app.aclose())
+    assert ["result" in one for one in said] == [True] * 24
+    assert len(done) == 12

@@ -13,18 +13,24 @@ M = TypeVar("M")
 class _Behind(Generic[M]):
     """What the text before a star or a parameter leads to."""
 
-    __slots__ = ("_length", "stars", "templates")
+    __slots__ = ("_length", "spread", "stars", "templates")
 
     def __init__(self, prefix: str) -> None:
         self._length = len(prefix)
         self.stars: Bucket[M] = Bucket()
-        self.templates: Templates[M] | None = None  # most have none
+        # Most have none of these.
+        self.templates: Templates[M] | None = None
+        self.spread: Bucket[M] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.stars or self.templates)
+        return bool(self.stars or self.templates or self.spread)
 
     def place(self, pattern: Pattern) -> "Bucket[M] | Templates[M]":
         """Where an entry of that pattern is kept."""
+        if pattern.pieces is not None:
+            if self.spread is None:
+                self.spread = Bucket()
+            return self.spread
         if pattern.rest is None:
             return self.stars
         if self.templates is None:
@@ -33,13 +39,17 @@ class _Behind(Generic[M]):
 
     def matching(self, path: str, host: str) -> Iterable[Matched[M]]:
         """The entries for a path that begins with this prefix, in their order."""
-        rest = (path[self._length :],)
-        stars = [(entry, rest) for entry in self.stars.select(host)]
-        if not self.templates:
-            return stars
-        return sorted(
-            [*stars, *self.templates.matching(path, self._length, host)], key=lambda one: one[0].key
-        )
+        rest = path[self._length :]
+        found: list[Matched[M]] = [(entry, (rest,)) for entry in self.stars.select(host)]
+        if not self.templates and not self.spread:
+            return found
+        if self.templates:
+            found += self.templates.matching(path, self._length, host)
+        for entry in self.spread.select(host) if self.spread else ():
+            values = entry.pattern.spread(rest)
+            if values is not None:
+                found.append((entry, values))
+        return sorted(found, key=lambda one: one[0].key)
 
 
 class Paths(Generic[M]):

@@ -33,6 +33,8 @@ class Pattern(Struct, frozen=True):
     """What the values are called, in the order in which they stand; `""` for one without a name."""
     rank: tuple[int, ...]
     """Of two patterns with one prefix, what tells which of them says more."""
+    pieces: tuple[str, ...] | None = None
+    """The text behind each star, where a star stands within the path; None if it does not."""
 
     @property
     def is_exact(self) -> bool:
@@ -43,6 +45,10 @@ class Pattern(Struct, frozen=True):
     def of(cls, uri: str, *, parameters: bool) -> "Pattern":
         """Without `parameters` a `:name` is text as any other, as it is in APISIX."""
         literal, star, name = uri.partition("*")
+        if "/" in name:
+            texts = [text.partition("/") for text in uri.split("*")[1:]]
+            pieces = tuple(slash + behind for _, slash, behind in texts)
+            return cls(literal, True, None, tuple(text[0] for text in texts), (TAIL,), pieces)
         names = (name,) if star else ()
         start = literal.find("/:") + 1 if parameters else 0
         if not start:
@@ -53,6 +59,21 @@ class Pattern(Struct, frozen=True):
             kinds[-1] = TAIL if segments[-1] else REST
         named = [segment[1:] for segment, kind in zip(segments, kinds, strict=True) if kind == PARAMETER]
         return cls(literal[:start], bool(star), segments, (*named, *names), tuple(kinds))
+
+    def spread(self, rest: str) -> tuple[str, ...] | None:
+        """What the stars stand for in `rest`, the first for as much as it can; None if it fits not."""
+        last, *others = reversed(self.pieces or ("",))
+        if not rest.endswith(last):
+            return None
+        end = len(rest) - len(last)
+        values: list[str] = []
+        for piece in others:
+            at = rest.rfind(piece, 0, end)
+            if at < 0:
+                return None
+            values.append(rest[at + len(piece) : end])
+            end = at
+        return (rest[:end], *reversed(values))
 
 
 class Entry(Struct, Generic[M], frozen=True, eq=False):

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
+from batchway.engine.slots import Slots
 from batchway.rpc.context import Proceed
 from batchway.rpc.errors import CallTimedOut, LimitExceeded
-from batchway.rpc.slots import Slots
 
 
 class Rate:

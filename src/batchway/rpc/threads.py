@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
+from batchway.engine.slots import Slots
 from batchway.rpc.errors import Busy
-from batchway.rpc.slots import Slots
 
 
 class Threads:

@@ -64,7 +64,7 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def uri_list(self) -> tuple[str, ...]:
-        """The paths it matches; `*` at the end, or `*name`, stands for any rest, `:name` for a segment."""
+        """The paths it matches; `*` or `*name` stands for any text, `:name` for a segment."""
         return one_or_many(self.uri, self.uris)
 
     @property
@@ -128,11 +128,11 @@ _NEEDED = ("upstream", "upstream_id", "service_id", "plugins")
 def _uri_problems(uri: str) -> Iterator[str]:
     if not uri.startswith("/") and uri != "*":
         yield f'uri {shown(uri)} must begin with "/"'
-    text, star, name = uri.partition("*")
-    if star and name and not text.endswith("/"):
-        yield f'uri {shown(uri)}: "*" must be the last character, or begin the last segment as in "/*rest"'
-    if "*" in name or "/" in name:
-        yield f'uri {shown(uri)}: nothing may stand behind "*" but the name of what it stands for'
+    ends = uri.endswith("*") and uri.count("*", uri.rfind("/")) == 1
+    if any("*" in segment[1:] for segment in (uri[:-1] if ends else uri).split("/")):
+        yield f'uri {shown(uri)}: "*" must be the last character, or begin a segment as in "/*rest"'
+    if "/" in uri.partition("*")[2] and "/:" in uri:
+        yield f'uri {shown(uri)}: a path with "*" within it cannot have a ":name", too'
 
 
 def _vars_problems(vars: list[Any]) -> Iterator[str]:
