@@ -141,6 +141,41 @@ def server(shared: Server) -> Iterator[Server]:
 # --- what passes
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("http://b.test/x?y=1", "/x", b"b.test"),
+        ("HTTPS://b.test:8443//x", "//x", b"b.test:8443"),
+        ("http://b.test", "/", b"b.test"),
+        ("http://[::1]:80?y=1", "/", b"[::1]:80"),
+    ],
+)
+def test_host_of_the_target_counts(server: Server, target: str, path: str, host: bytes) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert (await client.ask(get(target, "X: z"))).status == 200
+            assert (await client.ask(get("/next"))).status == 200
+        first, second = server.seen
+        assert (first.path, first.headers) == (path, [(b"host", host), (b"x", b"z")])
+        assert (second.path, second.headers) == ("/next", [(b"host", b"a.test")])
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize(
+    "target", ["http:///x", "http://me@b.test/", "http://?x", "ftp://b.test/x", "b.test"]
+)
+def test_target_without_a_usable_host(server: Server, target: str) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            answer = await client.ask(get(target))
+            assert answer.status == 400
+            assert answer.error
+        assert server.seen == []
+
+    server.runner.run(main())
+
+
 def test_requests_pass(server: Server) -> None:
     async def main() -> None:
         async with server.client() as client:

@@ -37,6 +37,7 @@ class _Trailers(list[tuple[bytes, bytes]]):
         """Forget it."""
 
 
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _SPACES = frozenset({b" ", b"\t"})
 
@@ -163,6 +164,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0
         self._expect_nothing()
         problem = self._problem()
+        if problem is None and not self.url.startswith(b"/"):
+            problem = self._take_absolute()
         if problem is not None:
             self._refuse(*problem)
             return
@@ -204,6 +207,20 @@ class BoundedProtocol(HttpToolsProtocol):
             # The parser would take this request's body for the next request.
             return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
         return self._problem_of(size, hosts)
+
+    def _take_absolute(self) -> tuple[HTTPStatus, str] | None:
+        """A target as proxies get it, `http://host/path`: its host counts, not the header's.
+
+        Source: RFC 9112, section 3.2.2.
+        """
+        if self.url == b"*":
+            return None
+        found = _ABSOLUTE.match(self.url)
+        if found is None or not found[1] or b"@" in found[1]:
+            return HTTPStatus.BAD_REQUEST, "the request's target has no usable host"
+        host, self.url = found[1], b"/" + self.url[found.end() :].removeprefix(b"/")
+        self.headers[:] = [(b"host", host), *(pair for pair in self.headers if pair[0] != b"host")]
+        return None
 
     def _problem_of(self, size: int, hosts: int) -> tuple[HTTPStatus, str] | None:
         limits = self.bounds.limits
