@@ -570,6 +570,25 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     server.runner.run(main())
 
 
+@pytest.mark.parametrize("ahead", [1, 3])
+@pytest.mark.parametrize("bad", [b"nonsense\r\n\r\n", get("/x", "Host: b.test"), get("/x", *["A: b"] * 20)])
+def test_what_is_refused_takes_no_answer_from_those_before_it(
+    server: Server, bad: bytes, ahead: int
+) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(get("/held") * ahead + bad + get("/never"))
+            await until(lambda: server.seen)
+            server.app.go_on.set()
+            answers = [await client.answer() for _ in range(ahead)]
+            assert [answer.status for answer in answers] == [200] * ahead
+            assert answers[-1].headers["connection"] == "close"
+            assert await client.rest() == b""
+        assert [seen.path for seen in server.seen] == ["/held"] * ahead
+
+    server.runner.run(main())
+
+
 def test_pipelined_request_waits_for_the_answer_before_it(server: Server) -> None:
     async def main() -> None:
         async with server.client() as client:

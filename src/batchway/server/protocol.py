@@ -237,7 +237,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer and close; nothing that comes after counts."""
         self._refusal = (status, why)
         if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # an answer to an earlier request is on its way: no other may cut in
+            # No other may cut into the answer to an earlier request. That goes out first, if it can.
+            self.cycle.keep_alive = False
+            if self.cycle.more_body:
+                self.transport.close()
             return
         body = msgspec.json.encode({"error_msg": why})
         head = (
