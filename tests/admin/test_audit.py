@@ -65,7 +65,7 @@ def test_a_refused_write_is_one_line(call: Client, lines: Lines) -> None:
         ("admin", "DELETE", "routes/1", 404, "not_found"),
         ("admin", "PUT", "nothing/1", 404, "unknown_path"),
         ("admin", "PUT", "consumers/jack/credentials/1", 404, "not_found"),
-        (None, "PUT", "routes/1", 401, "key_refused"),
+        ("viewer", "PUT", "routes/1", 401, "key_refused"),
         (None, "DELETE", "routes/1", 401, "key_refused"),
     ]
     assert {(line["event"], line["log_level"]) for line in lines} == {("admin write refused", "warning")}

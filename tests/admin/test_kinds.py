@@ -84,7 +84,6 @@ def test_patches_merge_and_replace(call: Client, kind: str) -> None:
     ("path", "document", "message"),
     [
         ("/services/1", {"host": "a"}, 'unknown property "host"'),
-        ("/services/1", {"upstream": UPSTREAM, "upstream_id": "1"}, 'only one of "upstream" and'),
         ("/plugin_configs/1", {}, 'property "plugins" is required'),
         ("/plugin_configs/1", {"plugins": {"known": {"bad": 1}}}, 'property "bad" is wrong'),
         ("/consumer_groups/1", {"plugins": {}, "labels": "a"}, 'property "labels": expected object'),

@@ -58,7 +58,7 @@ SAID: list[tuple[str, dict[str, Any], bool]] = [
     ("routes", {"uri": "/a", "uris": ["/a"], "plugins": {}}, False),
     ("routes", {"uris": ["/a", "/a"], "plugins": {}}, False),
     ("routes", {"uris": [], "plugins": {}}, False),
-    ("routes", {"uri": "/a", "upstream_id": "1", "upstream": {"nodes": NODES}}, False),
+    ("routes", {"uri": "/a", "upstream_id": "1", "upstream": {"nodes": NODES}}, True),
     ("routes", {"uri": "/a", "host": "a", "hosts": ["b"], "plugins": {}}, False),
     ("routes", {"uri": "/a", "plugins": {}, "name": None}, False),
     ("routes", {"uri": "/a", "plugins": {}, "status": 2}, False),

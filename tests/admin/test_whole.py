@@ -28,6 +28,20 @@ def faults(tree: object, **others: Any) -> list[tuple[str, str]]:
     return [(whole.dotted(fault.keys), fault.text) for fault in (*found.faults, *checked)]
 
 
+def test_plugin_without_a_word_has_no_settings() -> None:
+    """YAML has null where APISIX's users write `key-auth:` and nothing else."""
+    tree = {"routes": [{"id": 1, "uri": "/a", "plugins": {"key-auth": None}}]}
+    assert faults(tree) == []
+    assert documents(tree)["/routes/1"]["plugins"] == {"key-auth": {}}
+
+
+def test_id_of_a_consumer_is_its_name_or_a_fault() -> None:
+    assert documents({"consumers": [{"id": "jack", "username": "jack"}]}) == {
+        "/consumers/jack": {"username": "jack"}
+    }
+    assert faults({"consumers": [{"id": "joe", "username": "jack"}]}) != []
+
+
 def test_resources_of_all_kinds() -> None:
     tree = {
         "routes": [{"id": 1, "uri": "/a", "service_id": "s"}],

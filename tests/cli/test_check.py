@@ -119,6 +119,22 @@ def test_warnings_do_no_harm(run: Run, config: Path) -> None:
     assert "no-such-plugin" in warnings[1]
 
 
+def test_attributes_that_a_plugin_does_not_take_are_named(run: Run, config: Path) -> None:
+    config.write_text(
+        KEY + "plugin_attr: {key-auth: {x: 1}, batch-requests: {uri: /b},\n"
+        "  prometheus: {export_adr: {}, export_uri: /m, export_addr: {ip: 127.0.0.1, prot: 1}}}\n"
+    )
+    result = run("check")
+    assert result.exit_code == 0
+    (warning,) = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    names = warning.removeprefix("warning: conf/config.yaml: batchway has no use for: ").split(", ")
+    assert set(names) == {
+        "plugin_attr.key-auth.x",
+        "plugin_attr.prometheus.export_adr",
+        "plugin_attr.prometheus.export_addr.prot",
+    }
+
+
 def test_plugins_of_packages_are_known(run: Run, config: Path) -> None:
     text = "plugins: [json-rpc]\nplugin_attr: {json-rpc: {apps: [x]}}\n"
     config.write_text(KEY + text)

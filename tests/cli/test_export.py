@@ -184,7 +184,7 @@ def test_wrong_key(run: Run, tmp_path: Path) -> None:
     with admin_api(tmp_path / "other") as url:
         result = run("export", "--admin", url, "--key", "wrong")
     assert result.exit_code == 1
-    assert "401: failed to check token: wrong apikey" in result.stderr
+    assert "401: failed to check token: wrong apikey: check --key" in result.stderr
     assert result.stdout == ""
 
 

@@ -91,6 +91,28 @@ def test_waiters_of_a_loop_that_is_closed_are_passed_over() -> None:
     waiting._log_destroy_pending = False  # type: ignore[attr-defined] # it is what this is about
 
 
+def test_end_of_a_waiter_that_was_passed_over_frees_no_slot() -> None:
+    slots = Slots(1)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(slots.acquire("a"))
+    waiting = loop.create_task(slots.acquire("b"))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    async def main() -> None:
+        slots.release()
+        await slots.acquire("c")
+        waiting.get_coro().close()  # what the collector does
+        another = asyncio.create_task(slots.acquire("d"))
+        await settle()
+        assert not another.done()
+        slots.release()
+        await another
+
+    play(main())
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined] # it is what this is about
+
+
 def test_slot_passes_to_a_loop_in_another_thread() -> None:
     slots = Slots(1)
     has_asked = threading.Event()

@@ -43,6 +43,14 @@ def test_host_is_not_in_the_block() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "port"),
+    [("a.test:81", "81"), ("[::1]:81", "81"), ("[::1]", "8443"), ("a.test:", "8443"), ("a.test:x", "8443")],
+)
+def test_port_is_that_of_the_host(host: str, port: str) -> None:
+    assert block(("host", host))[-2:] == [f"x-forwarded-host: {host}", f"x-forwarded-port: {port}"]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "x-real-ip",

@@ -23,11 +23,10 @@ def both_ways(gateway: Gateway, scripted: StartScripted, headers: Headers) -> li
 
 
 def test_the_upstream_is_told_who_asks(gateway: Gateway, scripted: StartScripted) -> None:
-    port = str(gateway.data[1])
-
-    for request in both_ways(gateway, scripted, {"Host": "shop.test:81"}):
-        values = [request.header(name) for name in NAMES]
-        assert values == ["127.0.0.1", "127.0.0.1", "http", "shop.test:81", port]
+    for host, port in (("shop.test", str(gateway.data[1])), ("shop.test:81", "81")):
+        for request in both_ways(gateway, scripted, {"Host": host}):
+            values = [request.header(name) for name in NAMES]
+            assert values == ["127.0.0.1", "127.0.0.1", "http", host, port]
 
 
 @pytest.mark.parametrize("spelling", [str.lower, str.title, str.upper, lambda name: name.replace("-", "_")])

@@ -89,13 +89,19 @@ def test_metrics_as_a_public_api(start_gateway: StartGateway) -> None:
         fetch(gateway.metrics, "GET", METRICS)
 
 
-def test_port_that_nobody_asked_for_may_be_taken(start_gateway: StartGateway) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_port_that_nobody_asked_for_may_be_taken(start_gateway: StartGateway, workers: int) -> None:
     """Prometheus itself listens on 9090: that must not keep a first gateway from starting."""
     first = start_gateway({"apisix": {"control": None}, "plugin_attr": None})
-    second = start_gateway({"apisix": {"control": None}, "plugin_attr": None})
+    second = start_gateway(
+        {"apisix": {"control": None}, "plugin_attr": None, "batchway": {"workers": workers}}
+    )
     assert first.healthy()
     assert second.healthy()
     second.wait_log("not served, another process has the port", 2)
+    second.wait_log("batchway is ready", 1)
+    (ready,) = (line for line in second.log().splitlines() if '"batchway is ready"' in line)
+    assert '"control": null, "metrics": null' in ready
 
 
 def test_port_that_was_asked_for_must_be_free(start_gateway: StartGateway) -> None:

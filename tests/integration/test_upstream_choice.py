@@ -11,7 +11,8 @@ import pytest
 from .conftest import StartScripted
 from .gateway import Document, Gateway, nodes
 from .ports import free_port
-from .scripted import PATIENCE_S, Peer, Scripted, each, echo, ok
+from .scripted import PATIENCE_S, Gate, Peer, Scripted, each, echo, ok
+from .waiting import wait
 from .wire import Address
 
 QUICK = {"connect": 0.3, "send": 0.3, "read": 0.3}
@@ -57,6 +58,25 @@ def test_turns_are_smooth(gateway: Gateway) -> None:
 
     assert b"aaaa" not in order
     assert b"bb" not in order
+
+
+def test_new_node_of_least_conn_is_asked_first_while_the_others_are_busy(
+    gateway: Gateway, scripted: StartScripted, unique: str
+) -> None:
+    """What is under way counts beyond a change of the nodes. Source: t/node/least_conn3.t of APISIX, 7."""
+    gate = Gate()
+    busy, fresh = [scripted(gate), scripted(gate)], scripted(each(lambda _: ok(b"fresh")))
+    gateway.put("upstreams", unique, {"type": "least_conn", "nodes": nodes(*busy)})
+    gateway.put("routes", unique, {"uri": f"/{unique}", "upstream_id": unique})
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(gateway.fetch, f"/{unique}") for _ in range(4)]
+        try:
+            wait(lambda: [len(one.requests) for one in busy] == [2, 2], "two each")
+            gateway.put("upstreams", unique, {"type": "least_conn", "nodes": nodes(*busy, fresh)})
+            assert [gateway.fetch(f"/{unique}").body for _ in range(2)] == [b"fresh"] * 2
+        finally:
+            gate.open()
+    assert [one.result().status for one in held] == [200] * 4
 
 
 def test_an_upstream_resource_is_shared(gateway: Gateway, unique: str) -> None:

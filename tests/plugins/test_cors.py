@@ -144,6 +144,17 @@ def test_lists_in_the_metadata(names: list[str], origin: str, allowed: str | Non
     assert told(response)["vary"] == "Origin"
 
 
+@pytest.mark.parametrize("more", [{}, {"allow_origins": "*"}])
+@pytest.mark.parametrize(
+    ("origin", "allowed"), [("https://domain.com", "https://domain.com"), (SUB, None), (None, None)]
+)
+def test_lists_alone_decide_where_no_origins_are_named(
+    more: dict[str, Any], origin: str | None, allowed: str | None
+) -> None:
+    found = told(answered({"allow_origins_by_metadata": ["one"], **more}, origin))
+    assert (found.get("origin"), found["vary"]) == (allowed, "Origin")
+
+
 @pytest.mark.parametrize(
     ("config", "origin", "allowed"),
     [

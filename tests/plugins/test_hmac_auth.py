@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from batchway.errors import InvalidResource
 from batchway.gateway import Gateway
@@ -109,6 +110,15 @@ def test_changed_signature_is_refused_and_how_far_it_got_is_not_told(old: str, n
         headers = edited(signed_request(), old, new)
         assert await whose(gateway, headers=headers) == REFUSED
         assert challenges(await get(gateway, headers=headers)) == ['hmac realm="hmac"']
+
+    run(test, **RESOURCES)
+
+
+def test_refusals_do_not_fill_the_log() -> None:
+    async def test(gateway: Gateway) -> None:
+        with capture_logs() as lines:
+            assert await whose(gateway, headers=signed_request(secret="wrong")) == REFUSED
+        assert [(line["event"], line["log_level"]) for line in lines] == [("signature refused", "debug")]
 
     run(test, **RESOURCES)
 

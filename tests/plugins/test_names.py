@@ -20,7 +20,9 @@ def test_no_names(name: str) -> None:
         msgspec.convert(name, HeaderName)
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Proxy-Connection"])
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "transfer-encoding", "CONNECTION", "Proxy-Connection", "content_length"]
+)
 def test_framing_is_batchways(name: str) -> None:
     with pytest.raises(ValueError, match="written by batchway alone"):
         check_headers([name], "here")

@@ -13,7 +13,7 @@ from batchway.plugins import Registry
 from batchway.plugins.prometheus import Prometheus, metrics
 from batchway.upstream import Pools, Resolver, Terms
 from tests.plugins.gateways import get, header, put, to
-from tests.upstream.servers import Server
+from tests.upstream.servers import Server, closed_port
 
 PREFIXES = iter(range(1_000_000))
 
@@ -35,10 +35,10 @@ class Scene:
         self.gateway.close()
         await self.pools.close()
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The sum of all series of that name with these labels."""
         total = 0.0
-        text = metrics(self.prefix).text(self.gateway.names).decode()
+        text = metrics(self.prefix).text(self.gateway.names, self.gateway.health()).decode()
         for line in text.splitlines():
             found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
             if found is not None and found[1] == name:
@@ -66,6 +66,27 @@ def test_request_is_counted_where_the_plugin_is() -> None:
             for kind in ("request", "upstream", "apisix"):
                 assert scene.value(f"{scene.prefix}http_latency_count", type=kind, **where) == 1
             assert scene.value(f"{scene.prefix}http_requests_total") == 1
+
+    asyncio.run(main())
+
+
+def test_nodes_that_are_checked_are_told() -> None:
+    async def main() -> None:
+        async with Server() as server, Scene() as scene:
+            checks = {
+                "active": {"healthy": {"interval": 60}, "unhealthy": {"interval": 60}},
+                "passive": {"unhealthy": {"tcp_failures": 1}},
+            }
+            ports = server.port, closed_port()
+            nodes = {f"127.0.0.1:{port}": 1 for port in ports}
+            put(scene.gateway, "/upstreams/7", {"nodes": nodes, "checks": checks})
+            put(scene.gateway, "/routes/1", {"uri": "/a", "upstream_id": "7"})
+            for _ in nodes:
+                assert (await get(scene.gateway, "/a")).status == 200
+            status = f"{scene.prefix}upstream_status"
+            where = {"name": "/apisix/upstreams/7", "ip": "127.0.0.1"}
+            assert [scene.value(status, port=str(port), **where) for port in ports] == [1, 0]
+            assert scene.value(status) == 1
 
     asyncio.run(main())
 
@@ -116,7 +137,7 @@ def test_what_is_there_no_more_is_not_told_until_it_comes_back() -> None:
                 ), "nothing has gone down"
             await get(scene.gateway, headers=[("host", "other.test")])
             apply.remove(scene.gateway, "/routes/1")
-            assert scene.value(f"{scene.prefix}http_requests_total") == 8, "counted whatever becomes of it"
+            assert scene.value(f"{scene.prefix}http_requests_total") == 4, "counted whatever becomes of it"
             assert scene.value(status) == 0
             await get(scene.gateway)
             assert scene.value(status, code="404", route="") == 1

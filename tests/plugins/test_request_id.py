@@ -84,6 +84,17 @@ def test_id_that_came_is_passed_on(name: str) -> None:
     asyncio.run(main())
 
 
+def test_answer_names_the_header_as_nginx_does() -> None:
+    async def main() -> None:
+        async with Server() as server, running() as gateway:
+            put_route(gateway, server, request_id={"header_name": "x_id"})
+            response = await get(gateway)
+            assert [header(response, "x-id")] == sent(server, "x_id")
+            assert header(response, "x_id") is None
+
+    asyncio.run(main())
+
+
 def test_response_may_go_without() -> None:
     async def main() -> None:
         async with Server() as server, running() as gateway:

@@ -136,6 +136,15 @@ def test_filter_that_asks_for_the_status(status: int, body: bytes) -> None:
     asyncio.run(main())
 
 
+def test_names_are_written_as_nginx_does() -> None:
+    headers = {"set": {"remote_addr": "$remote_addr"}, "add": {"X_A": "1"}, "remove": ["x_old"]}
+    script = answering(b"x", "Remote-Addr: old", "X-Old: 1", "X_Old: 2")
+    response = answered({"headers": headers}, script)
+    assert headers_of(response, "Remote-Addr") == ["10.0.0.1"]
+    assert headers_of(response, "X-A") == ["1"]
+    assert not any(b"_" in name or name == b"X-Old" for name, _ in response.headers)
+
+
 def test_node_in_a_header() -> None:
     told = {"X-Node": "$balancer_ip:$balancer_port", "X-Upstream": "$upstream_addr"}
     response = answered({"headers": told})

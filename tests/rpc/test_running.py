@@ -487,16 +487,21 @@ def test_no_more_threads_than_allowed_and_no_fewer() -> None:
 
 def test_turns_for_threads_go_round_between_batches() -> None:
     app = RpcApp(threads=1)
+    gate = threading.Event()
     order = []
 
     @app.method
     def work(who: str) -> None:
+        gate.wait(30)
         order.append(who)
 
     async def main() -> None:
         large = asyncio.create_task(ask(app, [call("work", ["large"]) for _ in range(10)]))
-        await asyncio.sleep(0)
-        await ask(app, call("work", ["small"]))
+        await settle()
+        small = asyncio.create_task(ask(app, call("work", ["small"])))
+        await settle()
+        gate.set()
+        await small
         await large
 
     run(main())
@@ -547,6 +552,24 @@ def test_thread_of_a_call_out_of_time_keeps_its_slot_until_it_ends() -> None:
         assert (await ask(app, call("quick")))["result"] == "done"
 
     run(main(), Clock)
+
+
+def test_thread_gives_its_slot_back_while_its_loop_stands_still() -> None:
+    app = RpcApp(threads=1)
+    gate = threading.Event()
+
+    @app.method(timeout=0.01)
+    def work() -> None:
+        gate.wait(30)
+
+    @app.method
+    def quick() -> str:
+        return "done"
+
+    with asyncio.Runner() as still:
+        assert still.run(ask(app, call("work")))["error"] == CALL_TIMED_OUT
+        gate.set()
+        assert run(ask(app, call("quick")))["result"] == "done"
 
 
 @pytest.mark.parametrize("failure", [StopIteration(), SystemExit(), KeyError("x"), GeneratorExit()])

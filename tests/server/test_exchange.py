@@ -176,10 +176,11 @@ def test_of_unknown_length_it_ends_with_the_connection_of_an_old_client() -> Non
 
 
 @pytest.mark.parametrize("name", [b"Connection", b"connection"])
-def test_app_closes(name: bytes) -> None:
+@pytest.mark.parametrize("value", [b"x, Close", b"close"])
+def test_app_closes(name: bytes, value: bytes) -> None:
     async def main() -> None:
         wire = Wire()
-        wire.exchange.answer(200, [(name, b"x, Close")], b"hi")
+        wire.exchange.answer(200, [(name, value)], b"hi")
         assert wire.transport.closed
         assert wire.text.count("\r\nconnection: close\r\n") == 1
 
@@ -221,6 +222,23 @@ def test_header_that_none_may_be(header: tuple[bytes, bytes]) -> None:
         await wire.exchange.run_asgi(app)
         assert wire.text.startswith("HTTP/1.1 500 Internal Server Error\r\n")
         assert wire.transport.closed
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "framing", [LENGTH_2, (b"Content-Length", b"two"), (b"Transfer-Encoding", b"chunked")]
+)
+def test_framing_of_a_head_that_cannot_be_sent_does_not_count(framing: tuple[bytes, bytes]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [framing, (b"a", b"b\nc")]})
+
+    async def main() -> None:
+        wire = Wire()
+        await wire.exchange.run_asgi(app)
+        head, _, body = wire.text.partition("\r\n\r\n")
+        assert head.split("\r\n")[2:] == ["content-length: 21", "connection: close"]
+        assert (body, wire.transport.closed) == ("Internal Server Error", True)
 
     asyncio.run(main())
 

@@ -7,6 +7,7 @@ import pytest
 
 from batchway.plugins.prometheus import ExportAttributes
 from batchway.server.metrics import MetricsApp
+from tests.plugins.gateways import running
 
 
 async def status(app: MetricsApp, path: str, method: str = "GET") -> int:
@@ -30,5 +31,8 @@ async def status(app: MetricsApp, path: str, method: str = "GET") -> int:
     ],
 )
 def test_attributes_are_those_of_now(attributes: ExportAttributes | None, expected: int) -> None:
-    app = MetricsApp(lambda: attributes, lambda _: ())
-    assert asyncio.run(status(app, "/numbers")) == expected
+    async def main() -> int:
+        async with running() as gateway:
+            return await status(MetricsApp(lambda: attributes, gateway), "/numbers")
+
+    assert asyncio.run(main()) == expected

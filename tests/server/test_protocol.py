@@ -1,6 +1,8 @@
 """The bounds of a client's connection, on real sockets."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -862,3 +864,32 @@ def test_idle_connection_is_closed_in_time(loop: str, said: bytes) -> None:
                 await rest
 
         server.runner.run(main())
+
+
+# --- what is left of a connection
+
+
+@pytest.mark.parametrize(
+    "requests", [get(), get("/held"), get("/held") + get() + get()], ids=["idle", "busy", "pipelined"]
+)
+@pytest.mark.parametrize("leave", [Client.reset, Client.leave], ids=["broken", "closed"])
+def test_connection_that_has_ended_leaves_nothing(
+    server: Server, requests: bytes, leave: Callable[[Client], None]
+) -> None:
+    """Not even until the collector comes, or the end of a timer."""
+    connections = server.listener._server.server_state.connections
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.send(requests)
+            await until(lambda: bool(server.seen) and (b"held" in requests or client.has_answer()))
+            kept = [weakref.ref(one) for one in connections]
+            leave(client)
+            await until(lambda: not any(one() for one in kept))
+
+    gc.collect()
+    gc.disable()
+    try:
+        server.runner.run(main())
+    finally:
+        gc.enable()

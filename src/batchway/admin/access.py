@@ -92,8 +92,8 @@ class Access(Struct, frozen=True):
             address = address.ipv4_mapped
         return any(address in network for network in self.allow)
 
-    def check_key(self, given: bytes | None, *, reads: bool) -> AdminKey:
-        """The key that was given. Raises KeyRefused if it is none of ours, or may only read."""
+    def find_key(self, given: bytes | None) -> AdminKey:
+        """The key that was given. Raises KeyRefused if it is none of ours."""
         if given is None:
             description = "missing apikey: send a key of deployment.admin.admin_key as X-API-KEY"
             raise KeyRefused(description)
@@ -103,7 +103,11 @@ class Access(Struct, frozen=True):
                 found = admin
         if found is None:
             raise KeyRefused("wrong apikey")
-        if not reads and found.role != "admin":
-            description = f"invalid method for role {found.role}"
-            raise KeyRefused(description)
         return found
+
+
+def check_role(key: AdminKey, *, reads: bool) -> None:
+    """Raises KeyRefused if the key may only read, and this is something else."""
+    if not reads and key.role != "admin":
+        description = f"invalid method for role {key.role}"
+        raise KeyRefused(description)

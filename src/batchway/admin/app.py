@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from batchway.admin import audit, call, plugins, schemas
-from batchway.admin.access import Access, FindHolder, KeyRefused
+from batchway.admin.access import Access, FindHolder, KeyRefused, check_role
 from batchway.admin.call import READS, Call, Message, MethodNotAllowed, Receive, Unknown
 from batchway.admin.kinds import Kind, check_id
 from batchway.admin.listing import BadArgument, selection
@@ -147,7 +147,9 @@ class _Request(Struct):
 
     async def _answer(self) -> tuple[Response, Answer | None]:
         key = _given_key(self.scope, self.args)
-        self.attempt.who = self.access.check_key(key, reads=self.method in READS).name
+        found = self.access.find_key(key)
+        self.attempt.who = found.name  # before its role is asked for: who tried is known, too
+        check_role(found, reads=self.method in READS)
         match self.segments:
             case ["plugins", "reload"]:
                 return await self._reload()

@@ -31,10 +31,8 @@ _TOGETHER: Mapping[str, list[Schema]] = {
     "routes": [
         {"oneOf": [{"required": ["uri"]}, {"required": ["uris"]}]},
         *(_not_both(*pair) for pair in (("host", "hosts"), ("remote_addr", "remote_addrs"))),
-        _not_both("upstream", "upstream_id"),
         {"anyOf": [{"required": [name]} for name in ("plugins", "service_id", "upstream", "upstream_id")]},
     ],
-    "services": [_not_both("upstream", "upstream_id")],
     "credentials": [{"required": ["plugins"], "properties": {"plugins": {"minProperties": 1}}}],
 }
 """What a Struct checks in its `__post_init__`, as far as it concerns properties that exclude each other."""

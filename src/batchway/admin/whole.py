@@ -95,7 +95,7 @@ def _why_none(name: str, items: object) -> str:
 def _add(whole: Whole, kind: Kind, item: object, keys: Keys) -> None:
     below = None
     try:
-        item = dict(_object(kind, item))
+        item = _object(kind, item)
         if kind.name == "consumers":
             below = item.pop("credentials", None)
         place, document = _placed(kind, item)
@@ -120,12 +120,17 @@ def _placed(kind: Kind, item: Document) -> tuple[Place, Document]:
 
 
 def _credential_in(kind: Kind, item: Document) -> tuple[str, Kind, Document]:
-    """APISIX has credentials among the consumers, with an id such as `jack/credentials/1`."""
-    if kind.name == "consumers":
-        match str(item.get("id", "")).split("/"):
+    """APISIX has credentials among the consumers, with an id such as `jack/credentials/1`.
+
+    Consumers among them may have an id, too: their name.
+    """
+    if kind.name == "consumers" and "id" in item:
+        match str(item["id"]).split("/"):
             case [parent, "credentials", id_]:
                 check_id(kind, parent)
                 return parent, _CREDENTIALS, item | {"id": id_}
+            case [name] if name == item.get("username"):
+                return "", kind, {key: value for key, value in item.items() if key != "id"}
     return "", kind, item
 
 
@@ -145,10 +150,14 @@ def _add_credentials(whole: Whole, consumer: Place, items: object, keys: Keys) -
 
 
 def _object(kind: Kind, item: object) -> Document:
-    if isinstance(item, dict):
-        return item
-    msg = f"invalid {kind.singular}: expected a mapping"
-    raise InvalidResource(msg)
+    """A copy of the item, with `{}` for a plugin behind whose name nothing stands: `key-auth:`."""
+    if not isinstance(item, dict):
+        msg = f"invalid {kind.singular}: expected a mapping"
+        raise InvalidResource(msg)
+    plugins = item.get("plugins")
+    if not isinstance(plugins, dict):
+        return dict(item)
+    return item | {"plugins": {name: {} if said is None else said for name, said in plugins.items()}}
 
 
 def _id(kind: Kind, item: Document) -> str | None:

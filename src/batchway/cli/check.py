@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchway.cli import attributes
 from batchway.cli.config_option import config_option
 from batchway.cli.printable import printable
 from batchway.cli.stored import Finding, examine
@@ -25,7 +26,8 @@ from batchway.store.yaml_file import FaultyFile, read_once
 def check(ctx: click.Context, path: Path) -> None:
     """Validate the config file and the stored resources. Writes nothing.
 
-    Prints one line for each problem. A gateway may be running on the same store.
+    Prints one line for each problem, of the config file the first. A gateway may be running on the same
+    store.
 
     \b
     Exit codes:
@@ -53,7 +55,7 @@ def _settings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, Registr
         raise ConfigError(f"{path}: {error.message}") from None
     if not path.exists():
         _say(f"note: {path}: no such file: the defaults hold")
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *attributes.remark(path, loaded.settings, registry)):
         _say(f"warning: {warning}")
     if not loaded.settings.admin_keys and not is_declarative(loaded.settings):
         _say(f"note: no admin key yet: `batchway serve` will write one to {path}")

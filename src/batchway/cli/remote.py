@@ -22,6 +22,11 @@ PREFIX = "/apisix/admin"
 _WITH_THEIR_OWN = frozenset({"global_rules", "consumers", "credentials"})
 """A plugin, or keys. Nothing names these kinds."""
 _MAX_ANSWER_BYTES = 1 << 30
+_HINTS = {
+    401: ": check --key",
+    403: ": ask from an address in deployment.admin.allow_admin",
+    404: ": is this an Admin API? Check --admin",
+}
 
 
 class RemoteGateway:
@@ -88,7 +93,7 @@ class RemoteGateway:
     def _get(self, path: str) -> Any:
         status, answer = self._ask("GET", path)
         if status != 200:
-            raise NoAnswer(f"{self._endpoint}{path}: {_why(status, answer)}")
+            raise NoAnswer(f"{self._endpoint}{path}: {_why(status, answer)}{_HINTS.get(status, '')}")
         return answer
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:

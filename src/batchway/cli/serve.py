@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import structlog
 
-from batchway.cli import logs
+from batchway.cli import attributes, logs
 from batchway.cli.config_option import config_option
 from batchway.config import Settings, ensure_admin_key, load
 from batchway.errors import ConfigError
@@ -21,10 +21,17 @@ log = structlog.get_logger(__name__)
 def serve(path: Path) -> None:
     """Run the gateway (127.0.0.1:9080) and its Admin API (127.0.0.1:9180).
 
-    If the configuration has no admin key, one is generated and written to it.
+    Beside them: metrics (127.0.0.1:9091) and the control API (127.0.0.1:9090). If the configuration
+    has no admin key, one is generated and written to it.
 
     SIGTERM and SIGINT drain: running batches finish, then it exits with 0; a second signal cuts that
     short. SIGHUP reads the configuration again without dropping a request.
+
+    \b
+    Exit codes:
+      0  it was told to stop
+      1  a port is taken, or the store cannot be opened
+      2  the config file is wrong
     """
     run(_settings(path), lambda: _settings(path), lambda settings: logs.configure(settings.log))
 
@@ -33,11 +40,11 @@ def _settings(path: Path) -> Settings:
     """What the file says, with an admin key. Raises ConfigError."""
     loaded = load(path, known_plugins=all_plugins(), environ=os.environ)
     try:
-        make_registry(loaded.settings)  # before anything is written to a file that is refused
+        registry = make_registry(loaded.settings)  # before anything is written to a file that is refused
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}") from error
     logs.configure(loaded.settings.log)
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *attributes.remark(path, loaded.settings, registry)):
         log.warning(warning)
     settings, generated = ensure_admin_key(path, loaded.settings)
     if generated:

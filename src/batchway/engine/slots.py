@@ -41,7 +41,7 @@ class Slots:
         self.waiting = 0
         self._free = count
         self._queues: dict[object, deque[_Turn]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a waiter of a closed loop in here
 
     async def acquire(self, party: object) -> None:
         """Get a slot, once it is the turn of `party`. Cancelled, it holds none."""
@@ -67,15 +67,19 @@ class Slots:
 
     def release(self) -> None:
         """Give a slot back, in any thread: to who is next, if somebody waits."""
-        is_given = False
-        while not is_given:
+        while True:
             with self._lock:
                 turn = self._next()
                 if turn is None:
                     self._free += 1
                     return
                 turn.is_given = True
-            is_given = turn.call()
+            if turn.call():
+                return
+            with self._lock:
+                if turn.is_over:  # ended meanwhile, and has passed its slot on
+                    return
+                turn.is_given = False
 
     def _next(self) -> _Turn | None:
         while self._queues:

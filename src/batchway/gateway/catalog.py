@@ -134,8 +134,7 @@ class Catalog:
                 entry.name,
                 entry.service_id,
                 None if document is None else document.name,
-                entry.uri_list[0] if len(entry.uri_list) == 1 else "",
-                entry.host_list[0] if len(entry.host_list) == 1 else "",
+                entry.host_list,
             ),
             Pipeline.of(*sets, entry.plugins),
             self._client(entry, service),
@@ -225,7 +224,7 @@ class Catalog:
             route.priority,
             conditions(route),
             plugins,
-            self._make_client(route.upstream, None if old is None else old.client),
+            self._make_client(route.own_upstream, None if old is None else old.client),
             route.upstream_id,
             route.service_id,
             route.plugin_config_id,
@@ -259,7 +258,7 @@ class Catalog:
         plugins = self._build(service.plugins, f"/services/{id_}")
         old = self._services.get(id_)
         try:
-            client = self._make_client(service.upstream, None if old is None else old.client)
+            client = self._make_client(service.own_upstream, None if old is None else old.client)
         except BaseException:
             close_all(plugins)
             raise

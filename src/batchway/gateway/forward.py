@@ -52,7 +52,7 @@ class Forwarding(Struct, frozen=True):
         chain, proto = client, origin.scheme.encode()
         named = None if b"host" in headers.written else headers.get(b"host")
         host = named or origin.host.encode("latin-1")
-        port = b"%d" % origin.port
+        port = _port(host) or b"%d" % origin.port
         if origin.trusted:  # the peer is a proxy that has asked the same of its own client
             before = b", ".join(value for name, value in headers.pairs if name == b"x-forwarded-for")
             chain = b"%b, %b" % (before, client) if before else client
@@ -66,6 +66,12 @@ class Forwarding(Struct, frozen=True):
         if self.real_ip_header == b"x-forwarded-for":
             return lines
         return b"%b: %b\r\n%b" % (self.real_ip_header, client, lines)
+
+
+def _port(host: bytes) -> bytes:
+    """The one that stands in a Host; b"" if none does."""
+    _, colon, port = host.rpartition(b":")
+    return port if colon and port.isdigit() else b""
 
 
 def _without(lines: bytes, names: set[bytes]) -> bytes:

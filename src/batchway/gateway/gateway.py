@@ -25,7 +25,7 @@ from batchway.plugins import Consumer, Context, Counters, Credential, Handler, P
 from batchway.plugins.counters import LocalCounters
 from batchway.plugins.public_api import PublicApiPlugin
 from batchway.plugins.variables import host_name
-from batchway.upstream import Pools, Terms, UpstreamClient
+from batchway.upstream import Pools, Terms, UpstreamClient, UpstreamHealth
 
 log = structlog.get_logger(__name__)
 
@@ -175,7 +175,7 @@ class Gateway:
                 return response
             message = "404 Route Not Found"
             raise RouteNotFound(message)
-        context.params = candidate.params
+        context.params, context.matched_uri = candidate.params, candidate.uri
         ready = self.catalog.ready(candidate.route)
         context.route = ready.matched
         response = await self._through_rules(context)
@@ -286,6 +286,11 @@ class Gateway:
     def names(self, kind: str) -> set[str]:
         """By what the resources of a kind go: their ids, and the names that some have."""
         return self.catalog.names(kind)
+
+    def health(self) -> list[UpstreamHealth]:
+        """Of every upstream that has checks, whatever resource it stands in."""
+        clients = self.catalog.clients()
+        return [found for kind, id_, client in clients if (found := client.health(kind, id_)) is not None]
 
     def build(self, name: str, config: object, owner: str) -> Plugin | None:
         """A plugin for one that is made of others; None if its `_meta` disables it."""

@@ -83,6 +83,8 @@ class Entry(Struct, Generic[M], frozen=True, eq=False):
     """By what the entries that match are sorted; no two are equal."""
     route: M
     pattern: Pattern
+    uri: str
+    """The path as the route has it."""
 
 
 Matched = tuple[Entry[M], tuple[str, ...]]

@@ -54,6 +54,8 @@ class Candidate(Struct, Generic[M], frozen=True, eq=False):
     route: M
     params: dict[str, str]
     """The values of `:name` and `*name` in the path."""
+    uri: str
+    """Which of the route's paths leads to it."""
 
 
 class _Placed(Struct, Generic[M], frozen=True, eq=False):
@@ -103,7 +105,7 @@ class Router(Generic[M]):
     def _entries(self, route: M, age: int) -> Iterator[Entry[M]]:
         for index, uri in enumerate(dict.fromkeys(route.uri_list)):
             pattern = Pattern.of(uri, parameters=self._has_parameters)
-            yield Entry((-route.priority, pattern.rank, -len(uri), age, index), route, pattern)
+            yield Entry((-route.priority, pattern.rank, -len(uri), age, index), route, pattern, uri)
 
     def _places(self, placed: _Placed[M]) -> Iterator[tuple[str, Paths[M], tuple[str, ...]]]:
         """Hosts at which the router keeps it, with the paths there, and the hosts to tell those."""
@@ -123,7 +125,7 @@ class Router(Generic[M]):
             route = entry.route
             if (route.methods and method not in route.methods) or route.id in found:
                 continue
-            found[route.id] = Candidate(route, _params(entry, values))
+            found[route.id] = Candidate(route, _params(entry, values), entry.uri)
             if route.conditions is None:
                 break
         return tuple(found.values())

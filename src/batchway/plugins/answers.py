@@ -3,6 +3,7 @@
 from batchway.errors import ReplyTooLarge
 from batchway.model import REASONS, BodyStream, Response
 from batchway.plugins.context import Context
+from batchway.plugins.names import hyphened
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -83,6 +84,7 @@ def remove_header(response: Response, *names: str) -> None:
 
 def set_header(response: Response, name: str, value: bytes) -> None:
     """Put this header in place of all of its name; an empty value leaves none, as in nginx."""
+    name = hyphened(name)
     remove_header(response, name)
     if value:
         response.headers.append((name.encode("latin-1", "replace"), value))

@@ -7,10 +7,15 @@ from msgspec import Struct
 
 from batchway.model import BatchReport, Request, Response
 from batchway.plugins.context import Consumer, Context, Credential
+from batchway.upstream import UpstreamHealth
 
 
 class Empty(Struct, frozen=True, forbid_unknown_fields=True):
     """The config of a plugin that has nothing to set."""
+
+
+class NoAttributes(Struct, frozen=True):
+    """Of a plugin to which `plugin_attr` has nothing to say. APISIX's may have something to say to it."""
 
 
 class Counters(Protocol):
@@ -58,6 +63,9 @@ class Gateway(Protocol):
 
     def names(self, kind: str) -> Collection[str]:
         """By what the `routes`, `services` or `consumers` that there are go: their ids, and their names."""
+
+    def health(self) -> Collection[UpstreamHealth]:
+        """Of every upstream that has checks, whatever resource it stands in."""
 
     async def fetch(self, url: str) -> bytes:
         """The body of the answer 200 to a GET: at most 64 KiB, within seconds, no redirect followed.
@@ -116,8 +124,8 @@ class Plugin:
     identity: ClassVar[str] = ""
     """Of an auth plugin: the field of ConsumerConfig that a credential is found by."""
     Metadata: ClassVar[type[Struct]] = Empty
-    Attributes: ClassVar[type[Struct]] = Empty
-    """What stands under `plugin_attr` in the config file; unknown keys are ignored as in APISIX."""
+    Attributes: ClassVar[type[Struct]] = NoAttributes
+    """What stands under `plugin_attr` in the config file; a warning names keys that it does not have."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Fields of Config and ConsumerConfig, as dotted paths, that are encrypted in the store."""
     counts: ClassVar[bool] = False

@@ -39,10 +39,16 @@ class Matched(Struct, frozen=True, eq=False):
     name: str | None = None
     service_id: str | None = None
     service_name: str | None = None
-    uri: str = ""
-    """The path it matches, if it is one alone."""
-    host: str = ""
-    """Likewise."""
+    hosts: tuple[str, ...] = ()
+    """That it is for; none for every host."""
+
+    def host(self, asked: str) -> str:
+        """Which of them stands for the host `asked`, which is in lower case; `""` if none does."""
+        if len(self.hosts) <= 1:
+            return "".join(self.hosts)
+        named = {host.lower(): host for host in self.hosts}
+        ends = [host for host in named if host.startswith("*") and asked.endswith(host[1:])]
+        return named.get(asked) or named.get(max(ends, key=len, default=""), "")
 
 
 _NOWHERE = Matched("")
@@ -63,6 +69,7 @@ class Context:
         "counted",
         "counting",
         "credential",
+        "matched_uri",
         "original",
         "params",
         "path",
@@ -84,6 +91,8 @@ class Context:
         self.params: dict[str, str] = {}
         """What the route's `:name` and `*name` stand for."""
         self.route: Matched = _NOWHERE
+        self.matched_uri = ""
+        """Which of the route's paths led to it, as the route has it: `/a/*`."""
         self.consumer: Consumer | None = None
         self.credential: Credential | None = None
         self.values: dict[str, Any] = {}

@@ -67,6 +67,8 @@ class Cors(Plugin):
         super().__init__(config, gateway, owner)
         self._patterns = _patterns(config.allow_origins_by_regex, "allow_origins_by_regex")
         self._timing = _patterns(config.timing_allow_origins_by_regex, "timing_allow_origins_by_regex")
+        # Beside lists the default would make them pointless.
+        self._lists_alone = config.allow_origins == "*" and config.allow_origins_by_metadata is not None
         alike = ("*", None)  # the same answer for all origins
         self._times = bool(config.timing_allow_origins or self._timing)
         self._varies = bool(
@@ -107,7 +109,7 @@ class Cors(Plugin):
             return origin
         if origin and self._is_in_metadata(origin):
             return origin
-        if config.allow_origins_by_regex is not None:
+        if config.allow_origins_by_regex is not None or self._lists_alone:
             return None
         return _of(config.allow_origins, origin)
 

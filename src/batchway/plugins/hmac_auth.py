@@ -82,7 +82,7 @@ class HmacAuth(AuthPlugin):
         except _Unreadable as unreadable:
             return self.refuse(f"client request can't be validated: {unreadable}")
         except _Refused as refused:
-            log.info("signature refused", reason=str(refused), where=self.owner)
+            log.debug("signature refused", reason=str(refused), where=self.owner)
             return self.refuse("client request can't be validated")
 
     async def _validate(self, context: Context) -> Credential:

@@ -17,7 +17,7 @@ from batchway.model import REASONS, Response, json_response
 from batchway.plugins.answers import set_header
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import HeaderName
+from batchway.plugins.names import HeaderName, check_headers
 from batchway.plugins.variables import has_value, resolve
 
 Amount = Annotated[int, Meta(gt=0)] | str
@@ -26,7 +26,7 @@ _TOLD = ("Limit", "Remaining", "Reset")
 _REJECTED = 503
 _ITEM_REJECTED = 429
 _MAX_VALUE = 64
-_MAX_NUMBER = 1 << 53
+_MAX_NUMBER = (1 << 53) - 1
 """Of counts and seconds that a request names: what is larger is no number to count with."""
 
 
@@ -55,6 +55,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rejected_msg: Annotated[str, Meta(min_length=1)] | None = None
     policy: Literal["local"] = "local"
     """Counted by all workers of this machine together."""
+    window_type: Literal["fixed"] = "fixed"
+    """It begins with the first request that is counted in it."""
     allow_degradation: bool = False
     """Whether requests go on that cannot be counted, for want of a number in `count`."""
     show_limit_quota_header: bool = True
@@ -62,6 +64,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if bool(self.rules) == (self.count is not None and self.time_window is not None):
             message = 'either "count" and "time_window" or "rules" is expected'
+            raise ValueError(message)
+        if self.rules and self.group is not None:
+            message = '"rules" and "group" cannot stand together'
             raise ValueError(message)
         keys = [rule.key for rule in self.rules]
         if len(set(keys)) != len(keys):
@@ -75,6 +80,9 @@ class Metadata(Struct, frozen=True, forbid_unknown_fields=True):
     limit_header: HeaderName = "X-RateLimit-Limit"
     remaining_header: HeaderName = "X-RateLimit-Remaining"
     reset_header: HeaderName = "X-RateLimit-Reset"
+
+    def __post_init__(self) -> None:
+        check_headers((self.limit_header, self.remaining_header, self.reset_header), "header names")
 
 
 class Quota(Struct, frozen=True):
@@ -122,11 +130,12 @@ class LimitCount(Plugin):
 
     async def count(self, context: Context) -> Response | None:
         """A refusal once the limit is reached; what is refused is not counted."""
-        limits = list(self._limits(context))
-        if not limits:
+        try:
+            limits = list(self._limits(context))
+        except CountImpossible:
             if self.config.allow_degradation:
                 return None
-            raise CountImpossible
+            raise
         told: list[Quota] = []
         context.values[self._told] = told
         for limit in limits:
@@ -167,19 +176,24 @@ class LimitCount(Plugin):
     # --- what is counted
 
     def _limits(self, context: Context) -> Iterator[Limit]:
-        """Each limit whose values can be made out."""
+        """Each limit that holds for the request. Raises CountImpossible if none does, or one has no number.
+
+        A rule is not passed over for want of them: the client whose request names them could switch it off.
+        """
         config = self.config
         lookup = context.var
-        for number, rule in enumerate(config.rules, 1):
-            count, window = _number(rule.count, context), _number(rule.time_window, context)
-            if count and window and has_value(rule.key, lookup):
-                # Two rules may have different keys of one value: what they count is not the same.
-                key = self._full_key(f"{number}:{resolve(rule.key, lookup)}")
-                yield Limit(count, window, key, rule.header_prefix or str(number))
         if not config.rules:
-            count, window = _number(config.count, context), _number(config.time_window, context)
-            if count and window:
-                yield Limit(count, window, self._full_key(self._value(context)))
+            numbers = _number(config.count, context), _number(config.time_window, context)
+            yield Limit(*numbers, self._full_key(self._value(context)))
+            return
+        holding = [rule for rule in enumerate(config.rules, 1) if has_value(rule[1].key, lookup)]
+        if not holding:
+            raise CountImpossible
+        for number, rule in holding:
+            # Two rules may have different keys of one value: what they count is not the same.
+            key = self._full_key(f"{number}:{resolve(rule.key, lookup)}")
+            numbers = _number(rule.count, context), _number(rule.time_window, context)
+            yield Limit(*numbers, key, rule.header_prefix or str(number))
 
     def _value(self, context: Context) -> str:
         config = self.config
@@ -205,11 +219,14 @@ class LimitCount(Plugin):
         return f"{self.owner}:{self._version}:{value}"
 
 
-def _number(amount: Amount | None, context: Context) -> int | None:
-    if amount is None or isinstance(amount, int):
+def _number(amount: Amount | None, context: Context) -> int:
+    """Raises CountImpossible if the request does not name a whole number above 0."""
+    if isinstance(amount, int):
         return amount
     try:
-        number = int(float(resolve(amount, context.var)))
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number <= _MAX_NUMBER else None
+        number = float(resolve(amount or "", context.var))
+    except ValueError:
+        raise CountImpossible from None
+    if not (0 < number <= _MAX_NUMBER and number.is_integer()):
+        raise CountImpossible
+    return int(number)

@@ -27,7 +27,7 @@ class Meta(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.filter:
-            expression.compile(self.filter)
+            expression.compile(self.filter, "filter")
 
 
 NO_META = Meta()

@@ -13,10 +13,19 @@ HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", max_
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+def hyphened(name: str) -> str:
+    """The name of a header as nginx writes one that a plugin sets on an answer: without underscores.
+
+    Source: lua-nginx-module, ngx.header. Where APISIX's config says `remote_addr`, clients get `remote-addr`.
+    """
+    return name.replace("_", "-")
+
+
 def check_headers(names: object, what: str) -> None:
     """Raises ValueError if a name is one that batchway alone writes: those of framing and connections."""
     for name in names if isinstance(names, dict | list | tuple) else ():
-        if name.lower().encode("latin-1", "replace") in HOP_BY_HOP or name.lower().startswith("proxy-"):
+        written = hyphened(name.lower())
+        if written.encode("latin-1", "replace") in HOP_BY_HOP or written.startswith("proxy-"):
             message = f'{what}: the header "{name}" is written by batchway alone'
             raise ValueError(message)
 

@@ -4,7 +4,7 @@ Source: apisix/plugins/prometheus/exporter.lua, for the names and labels that AP
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 from batchway.model import BatchReport, Request, Response
 from batchway.plugins.base import Gateway, Plugin, PublicApi
 from batchway.plugins.context import Context
+from batchway.plugins.meta import is_asked
+from batchway.upstream import UpstreamHealth
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -52,6 +54,8 @@ class ExportAttributes(Struct, frozen=True):
 
 Names = Callable[[str], Collection[str]]
 """As `Gateway.names`."""
+NODE_LABELS = ("name", "ip", "port")
+"""Of `upstream_status`; `name` is that of the resource, such as `/apisix/upstreams/1`."""
 _SPEAK_OF = {"route": "routes", "service": "services", "consumer": "consumers"}
 """Labels, and the kinds of resources whose ids or names they hold; `""` is none of them."""
 
@@ -63,15 +67,19 @@ class _There:
     that one of them began anew would go down. One whose route comes back goes on where it was.
     """
 
-    def __init__(self, registry: "CollectorRegistry", there: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self, registry: "CollectorRegistry", there: Mapping[str, Collection[str]], more: "Metric"
+    ) -> None:
         self._registry = registry
         self._there = there
+        self._more = more
 
     def collect(self) -> "Iterator[Metric]":
-        """As a registry has it."""
+        """As a registry has it, and one metric more."""
         for metric in self._registry.collect():
             metric.samples = [one for one in metric.samples if self._is_there(one.labels)]
             yield metric
+        yield self._more
 
     def _is_there(self, labels: Mapping[str, str]) -> bool:
         return all(not (told := labels.get(label)) or told in names for label, names in self._there.items())
@@ -83,11 +91,13 @@ class Metrics:
     def __init__(self, prefix: str) -> None:
         # here, and not above: the library looks at the environment when it is imported
         import prometheus_client as client  # noqa: PLC0415
-        from prometheus_client import multiprocess  # noqa: PLC0415
+        from prometheus_client import core, multiprocess  # noqa: PLC0415
 
         client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._client = client
         self._multiprocess = multiprocess
+        self._gauge = core.GaugeMetricFamily
+        self._prefix = prefix
         # The library adds `_total` to counters; APISIX's dashboards ask for the names without it.
         self._renamed = [f"{prefix}{name}".encode() for name in ("http_status", "bandwidth")]
         registry = self._own = client.CollectorRegistry()
@@ -117,7 +127,7 @@ class Metrics:
         )
         self.batch_items = client.Counter(
             "batchway_batch_items_total",
-            "Items of batches: ok, or failed for want of an answer or by a status of 500 and above",
+            "Items of batches: ok, or failed: no answer, a status of 500 and above, or a call's error",
             ("format", "outcome"),
             registry=registry,
         )
@@ -133,17 +143,29 @@ class Metrics:
             ("format", "type"), buckets=_BYTES, registry=registry,
         )  # fmt: skip
 
-    def text(self, names: Names) -> bytes:
-        """Everything as Prometheus reads it, of all workers, without what speaks of things now gone."""
+    def text(self, names: Names, health: Iterable[UpstreamHealth]) -> bytes:
+        """Everything as Prometheus reads it, without what speaks of things now gone.
+
+        The numbers are those of all workers; `health` is what the checks of this one have found.
+        """
         registry: CollectorRegistry = self._own
         if SHARED_FOLDER in os.environ:
             registry = self._client.CollectorRegistry()
             self._multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         there = {label: names(kind) for label, kind in _SPEAK_OF.items()}
-        text = self._client.generate_latest(_There(registry, there))
+        text = self._client.generate_latest(_There(registry, there, self._standing(health)))
         for name in self._renamed:
             text = text.replace(name + b"_total", name)
         return text
+
+    def _standing(self, health: Iterable[UpstreamHealth]) -> "Metric":
+        name = f"{self._prefix}upstream_status"
+        found = self._gauge(name, "Nodes with health checks: 1 is up, 0 down", labels=NODE_LABELS)
+        for one in health:
+            for node in one.nodes:
+                is_up = node.status in ("healthy", "mostly_healthy")
+                found.add_metric((f"/apisix/{one.kind}/{one.id}", node.ip, str(node.port)), float(is_up))
+        return found
 
 
 @cache
@@ -166,7 +188,10 @@ class Prometheus(Plugin):
         self._metrics = metrics(gateway.attributes(self.name).metric_prefix)
 
     def log(self, context: Context) -> None:
-        """Count the request."""
+        """Count the request: once, as the route has it, if a global rule has the plugin as well."""
+        own = None if context.pipeline is None else context.pipeline.plugins.get(self.name)
+        if own is not None and getattr(own, "inner", own) is not self and is_asked(own, context):
+            return
         found, route = self._metrics, context.route
         by_name = self.config.prefer_name
         route_label = (by_name and route.name) or route.id
@@ -176,7 +201,8 @@ class Prometheus(Plugin):
         where = (route_label, service, consumer, node)
         found.requests.inc()
         found.status.labels(
-            str(context.status), route_label, route.uri, route.host, service, consumer, node
+            *(str(context.status), route_label, context.matched_uri, route.host(context.var("host") or "")),
+            *(service, consumer, node),
         ).inc()
         total_ms = context.duration_s * 1000
         found.latency.labels("request", *where).observe(total_ms)
@@ -210,7 +236,7 @@ class Prometheus(Plugin):
             return []
 
         async def export(_request: Request) -> Response:
-            text = metrics(cls._prefix).text(gateway.names)
+            text = metrics(cls._prefix).text(gateway.names, gateway.health())
             return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)
 
         return [PublicApi(frozenset({"GET"}), attributes.export_uri, export)]

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from batchway.model import Response
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
-from batchway.plugins.names import HeaderName, check_headers
+from batchway.plugins.names import HeaderName, check_headers, hyphened
 
 _LETTERS = string.ascii_letters + string.digits
 _KSUID_EPOCH = 1_400_000_000
@@ -62,7 +62,7 @@ class RequestId(Plugin):
 
     async def filter_response(self, context: Context, response: Response) -> Response:
         """Tell the client, unless the upstream has."""
-        name = self.config.header_name.encode()
+        name = hyphened(self.config.header_name).encode()
         known = any(key.lower() == name.lower() and value for key, value in response.headers)
         request_id = context.values.get(self._told)
         if self.config.include_in_response and not known and request_id is not None:

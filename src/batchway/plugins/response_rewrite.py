@@ -18,7 +18,7 @@ from batchway.plugins.answers import drop_body, is_bodiless, put_body, remove_he
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.header_changes import header_changes
-from batchway.plugins.names import clean_value
+from batchway.plugins.names import clean_value, hyphened
 from batchway.plugins.substitution import check_groups, substitute
 from batchway.plugins.variables import resolve
 
@@ -149,10 +149,10 @@ class ResponseRewrite(Plugin):
     def _change_headers(self, context: Context, response: Response) -> None:
         changes = self._changes
         for name, value in changes.added():
-            response.headers.append((name.encode(), clean_value(resolve(value, context.var))))
+            response.headers.append((hyphened(name).encode(), clean_value(resolve(value, context.var))))
         for name, given in changes.set.items():
             set_header(response, name, clean_value(resolve(str(given), context.var)))
-        remove_header(response, *changes.remove)
+        remove_header(response, *changes.remove, *map(hyphened, changes.remove))
 
 
 _PARTIAL = 206

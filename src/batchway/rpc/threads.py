@@ -31,15 +31,9 @@ class Threads:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._count, "batchway-rpc")
         work = self._executor.submit(copy_context().run, _contained, function)
-        loop = asyncio.get_running_loop()
-        work.add_done_callback(lambda _: self._release(loop))
+        # In that thread: it may outlive the loop, or the loop stand still, and others wait for the slot.
+        work.add_done_callback(lambda _: self._slots.release())
         return await asyncio.wrap_future(work)
-
-    def _release(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.call_soon_threadsafe(self._slots.release)
-        except RuntimeError:  # a thread that has outlived its loop
-            self._slots.release()
 
     def close(self) -> None:
         """End the threads, once their functions have."""

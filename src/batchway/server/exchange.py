@@ -87,6 +87,11 @@ class Exchange(RequestResponseCycle):
         self._go_on(body or b"", more=False)
         return True
 
+    async def send_500_response(self) -> None:
+        """Say that the app has failed. Nothing counts of an answer whose head could not be sent."""
+        self.chunked_encoding, self.expected_content_length = None, 0
+        await super().send_500_response()
+
     @staticmethod
     def _expect(message: Any, kind: str) -> None:
         if message["type"] != kind:
@@ -110,6 +115,8 @@ class Exchange(RequestResponseCycle):
                 if meaning == _LENGTH and bodiless:  # nothing may follow. RFC 9110, section 8.6
                     continue
                 self._heed(meaning, value)
+                if meaning == _CONNECTION and value == b"close":  # said below
+                    continue
             names += name
             values += value
             lines += (name, b": ", value, b"\r\n")

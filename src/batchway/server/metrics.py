@@ -3,20 +3,18 @@
 from collections.abc import Callable
 
 from batchway.model import Response, json_response
-from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, Names, metrics
+from batchway.plugins import Gateway
+from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, metrics
 from batchway.wire import Receive, Scope, Send, serve_reads
 
 
 class MetricsApp:
     """`GET` of the export URI; nothing else is here."""
 
-    def __init__(self, attributes: Callable[[], ExportAttributes | None], names: Names) -> None:
-        """`attributes` are the plugin's, as they are now; None once it is switched off.
-
-        `names` tells the resources that there are, as `Gateway.names` does.
-        """
+    def __init__(self, attributes: Callable[[], ExportAttributes | None], gateway: Gateway) -> None:
+        """`attributes` are the plugin's, as they are now; None once it is switched off."""
         self._attributes = attributes
-        self._names = names
+        self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's lifespan."""
@@ -30,5 +28,6 @@ class MetricsApp:
             refusal = json_response(405, {"error_msg": "method not allowed, expected GET"})
             refusal.headers.append((b"Allow", b"GET, HEAD"))
             return refusal
-        text = None if scope["method"] == "HEAD" else metrics(attributes.metric_prefix).text(self._names)
+        found, gateway = metrics(attributes.metric_prefix), self._gateway
+        text = None if scope["method"] == "HEAD" else found.text(gateway.names, gateway.health())
         return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)

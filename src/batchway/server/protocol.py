@@ -87,6 +87,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._send_timer is not None:
             self._send_timer.cancel()
         super().connection_lost(exc)
+        # Else they keep all this in memory: the timer till its end, what waits for its turn in a circle.
+        self._unset_keepalive_if_required()
+        if self.pipeline:
+            self.pipeline.clear()
+            self.cycle.on_response = lambda: None
         exchange, work = self._working, self._work
         if exchange is None or work is None or exchange.response_complete:
             return

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from socket import socket
 from typing import Protocol
 
@@ -45,7 +45,7 @@ from batchway.server.protocol import Bounds
 from batchway.server.stores import OpenStore, open_store, reader
 from batchway.server.sync import Sync
 from batchway.store.yaml_file import YamlFileStore
-from batchway.upstream import Pools, UpstreamHealth
+from batchway.upstream import Pools
 
 log = structlog.get_logger(__name__)
 
@@ -61,32 +61,32 @@ async def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
         counters = LocalCounters(settings.limits.counter_keys)
         runtime = Runtime(settings, registry, store, counters=counters)
         await runtime.start()
-        say_ready(settings, workers=1)
+        say_ready(settings, 1, runtime.served)
         await _until_stopped(runtime, reload)
     finally:
         await store.close()
 
 
-def say_ready(settings: Settings, workers: int) -> None:
-    """Log what is served where."""
+def say_ready(settings: Settings, workers: int, served: Collection[Place]) -> None:
+    """Log what is served where: `served` is not all of `places` where the gateway does without some."""
     log.info(
         "batchway is ready",
         version=__version__,
         data=[str(address) for address in settings.node_listen],
         admin=str(settings.admin_listen) if settings.enable_admin else None,
-        control=str(settings.control) if settings.enable_control else None,
-        metrics=_metrics_url(settings),
+        control=str(settings.control) if ("control", settings.control) in served else None,
+        metrics=_metrics_url(settings, served),
         store=settings.store.path,
         workers=workers,
     )
 
 
-def _metrics_url(settings: Settings) -> str | None:
+def _metrics_url(settings: Settings, served: Collection[Place]) -> str | None:
     exporting = export_attributes(settings)
     if exporting is None:
         return None
-    address = exporting.export_addr
-    return f"http://{Address(address.ip, address.port)}{exporting.export_uri}"
+    address = Address(exporting.export_addr.ip, exporting.export_addr.port)
+    return f"http://{address}{exporting.export_uri}" if ("metrics", address) in served else None
 
 
 async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> None:
@@ -187,8 +187,8 @@ class Runtime:
         self._apps: dict[str, AsgiApp] = {
             "data": self._app,
             "admin": self._admin,
-            "control": ControlApp(self._health),
-            "metrics": MetricsApp(lambda: export_attributes(self.settings), self._gateway.names),
+            "control": ControlApp(self._gateway.health),
+            "metrics": MetricsApp(lambda: export_attributes(self.settings), self._gateway),
         }
         self._listeners: dict[Place, Listener] = {}
         self._retiring: dict[asyncio.Task[None], Listener] = {}
@@ -214,6 +214,11 @@ class Runtime:
             listener.start()
         _settle_memory()
 
+    @property
+    def served(self) -> Collection[Place]:
+        """What is listened on."""
+        return self._listeners.keys()
+
     def _listener(self, place: Place) -> Listener | None:
         """None where the gateway can do without it, and has to."""
         what, address = place
@@ -230,10 +235,6 @@ class Runtime:
         self._observe()
         if old is not None:
             await old.close()
-
-    def _health(self) -> list[UpstreamHealth]:
-        clients = self._gateway.catalog.clients()
-        return [found for kind, id_, client in clients if (found := client.health(kind, id_)) is not None]
 
     async def _join(self) -> None:
         """From here on a write is answered when it holds here, too; those before it hold already."""

@@ -278,7 +278,7 @@ class Supervisor:
             log.info("worker started", worker=member.number, pid=member.pid)
         elif not self._is_stopping and self._are_all_ready():
             self._is_started = True
-            say_ready(self._settings, self._count)
+            say_ready(self._settings, self._count, self._sockets)
             self._reload_if_wanted()
 
     def _are_all_ready(self) -> bool:

@@ -2,13 +2,12 @@
 
 import asyncio
 
-import structlog
-
 from batchway.errors import UpstreamError, UpstreamRefused, UpstreamTimeout
 from batchway.model import Body, ClientGone, Request, Response
 from batchway.upstream.choice import Choice
 from batchway.upstream.connection import Connection
 from batchway.upstream.exchange import Exchange
+from batchway.upstream.failures import Failures
 from batchway.upstream.head import HeadWriter
 from batchway.upstream.health import UpstreamHealth
 from batchway.upstream.keys import Lookup, hash_key
@@ -17,8 +16,6 @@ from batchway.upstream.pools import Pools
 from batchway.upstream.reach import Reach
 from batchway.upstream.spec import Timeout, Upstream
 from batchway.upstream.target import Target
-
-log = structlog.get_logger(__name__)
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that may be sent again when it is not known whether they ran. RFC 9110, section 9.2.2."""
@@ -43,6 +40,7 @@ class UpstreamClient:
         before: Choice | None = None if previous is None else previous._choice
         self._choice: Choice = Choice(upstream, pools, self._reach, before)
         self._clock = asyncio.get_running_loop().time
+        self._failures = Failures(self._clock)
 
     def close(self) -> None:
         """Stop probing nodes. Requests that are on their way go on."""
@@ -81,13 +79,16 @@ class UpstreamClient:
                 return await ask(target, request, block, times)
             except _Retryable as retryable:
                 failed = retryable.error
+            except UpstreamError as error:
+                self._failures.note(target.name, error)
+                raise
+            self._failures.note(target.name, failed)
             tries_left -= 1
             if not tries_left or (give_up is not None and self._clock() >= give_up):
                 try:
                     raise failed
                 finally:
                     del failed  # an error and the frame that holds it would wait for the collector
-            log.info("next upstream node", failed=target.name, error=failed.code)
 
     def _give_up(self) -> float | None:
         """Loop time from which no other node is tried."""

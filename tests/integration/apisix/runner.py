@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 WRITES = ("put", "post", "patch", "delete", "get")
 REQUESTS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE")
 ITEM_METHODS = ("GET", "POST")
+METRICS = "/apisix/prometheus/metrics"
 _NAME = re.compile(r"@([\w.]+)")
 
 
@@ -169,6 +170,8 @@ class Step:
             self._patiently(self._check_seen)
         elif "control" in step:
             self._patiently(self._ask_control)
+        elif "metrics" in step:
+            self._patiently(self._ask_metrics)
         elif any(name in step for name in WRITES):
             self._patiently(self._write)
         else:
@@ -200,6 +203,11 @@ class Step:
         answer = fetch(self._gateway.control, "GET", self._step["control"])
         assert answer.status == self._step.get("gives", 200), f"{answer} to {self._where}"
         self._check_document(answer)
+
+    def _ask_metrics(self) -> None:
+        told = fetch(self._gateway.metrics, "GET", METRICS).body.decode()
+        for sample in self._step["metrics"]:
+            assert re.search(f"^{sample}$", told, re.MULTILINE), f"{sample} in {told}"
 
     def _check_document(self, answer: Answer) -> None:
         step = self._step
@@ -259,6 +267,7 @@ class Step:
             assert body.strip() == step["text"].strip(), shown
         for part in _listed(step.get("has", [])):
             assert part in body, shown
+        assert re.search(step.get("matches", ""), body), shown
         for name, value in step.get("header", {}).items():
             assert answer.header(name) == value, shown
         for name, values in step.get("all", {}).items():

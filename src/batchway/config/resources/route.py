@@ -77,6 +77,11 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Addresses and networks of the clients it serves; empty for all."""
         return one_or_many(self.remote_addr, self.remote_addrs)
 
+    @property
+    def own_upstream(self) -> Upstream | None:
+        """The upstream that stands in it; None if an id names one, which goes before it."""
+        return self.upstream if self.upstream_id is None else None
+
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What several routes have in common; a route's own word goes before it."""
@@ -94,18 +99,20 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     update_time: Count | None = None
 
     def __post_init__(self) -> None:
-        if self.upstream is not None and self.upstream_id is not None:
-            msg = 'only one of "upstream" and "upstream_id" is expected'
-            raise ValueError(msg)
         if self.hosts and len(set(self.hosts)) != len(self.hosts):
             msg = '"hosts" names a value twice'
             raise ValueError(msg)
+
+    @property
+    def own_upstream(self) -> Upstream | None:
+        """The upstream that stands in it; None if an id names one, which goes before it."""
+        return self.upstream if self.upstream_id is None else None
 
 
 def _route_problems(route: Route) -> Iterator[str]:
     if (route.uri is None) == (route.uris is None):
         yield 'exactly one of "uri" and "uris" is expected'
-    for one, other in (("host", "hosts"), ("remote_addr", "remote_addrs"), ("upstream", "upstream_id")):
+    for one, other in (("host", "hosts"), ("remote_addr", "remote_addrs")):
         if getattr(route, one) is not None and getattr(route, other) is not None:
             yield f'only one of "{one}" and "{other}" is expected'
     if all(getattr(route, name) is None for name in _NEEDED):
