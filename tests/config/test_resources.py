@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec import Struct
@@ -507,6 +507,7 @@ def test_a_long_value_is_cut_short() -> None:
 class Secretive(Struct, forbid_unknown_fields=True):
     key: str
     size: int = 0
+    way: Literal["here", "there"] = "here"
 
 
 @pytest.mark.parametrize(
@@ -515,6 +516,10 @@ class Secretive(Struct, forbid_unknown_fields=True):
         ({"key": 12345}, 'invalid thing: property "key": expected str, got int'),
         ({"key": ["abc"]}, 'invalid thing: property "key": expected str, got array'),
         ({"key": "a", "size": "abc"}, 'invalid thing: property "size": expected int, got str'),
+        (
+            {"key": "a", "way": "abc"},
+            'invalid thing: property "way": expected one of "here", "there", got another str',
+        ),
         ({"key": "a", "x": 1}, 'invalid thing: unknown property "x"'),
         ({}, 'invalid thing: property "key" is required'),
         ({"key": "a", "size": 12345}, None),

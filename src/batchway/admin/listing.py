@@ -65,7 +65,7 @@ def selection(args: Mapping[str, str], kind: Kind) -> Selection:
         page,
         page_size,
         _pattern(args, "name"),
-        args.get("label") or None,  # as name and uri, an empty one asks for nothing
+        args.get("label"),
         _pattern(args, "uri"),
         references,
     )

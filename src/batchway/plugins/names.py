@@ -16,7 +16,7 @@ _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def hyphened(name: str) -> str:
     """The name of a header as nginx writes one that a plugin sets on an answer: without underscores.
 
-    Source: lua-nginx-module, ngx.header. Where APISIX's config says `remote_addr`, clients get `remote-addr`.
+    Source: lua-nginx-module, ngx.header. APISIX's clients get `remote-addr` for `remote_addr`.
     """
     return name.replace("_", "-")
 

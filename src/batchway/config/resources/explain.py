@@ -94,10 +94,11 @@ def _explain(message: str, document: object, kind: type[Struct], *, show_values:
     if missing := _MISSING.fullmatch(text):
         return f"property {shown(_joined(where, missing[1]))} is required"
     prefix = f"property {shown(where)}: " if where else ""
-    is_secret = where.rpartition(".")[2] in _SECRETS
-    got = shown(value) if show_values and not is_secret else type_name(value)
+    step = where.rpartition(".")[2]
+    is_shown = show_values and step not in _SECRETS
+    got = shown(value) if is_shown else type_name(value)
     if text.startswith("Invalid enum value"):
-        return prefix + _explain_choice(where.rpartition(".")[2], value, owner, got)
+        return prefix + _explain_choice(step, value, owner, got if is_shown else f"another {got}")
     if not text.startswith("Expected"):
         return prefix + text  # from a __post_init__
     expected = text.partition(", got")[0].replace("`", "").replace(" | null", "")
