@@ -28,9 +28,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 HOP_BY_HOP = frozenset(
-    b"connection content-length expect keep-alive te trailer transfer-encoding upgrade".split()
+    b"connection content-length expect keep-alive te trailer transfer-encoding upgrade"
+    b" content_length keep_alive transfer_encoding".split()
 )
-"""Names of headers that speak of one connection or of framing, so that are never passed on."""
+"""Names of headers that speak of one connection or of framing, so that are never passed on.
+
+To CGI-like upstreams those with underscores are the same.
+"""
 
 
 def end_to_end(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -43,7 +43,7 @@ GARBAGE = {
     "HTTP/3.7": b"GET / HTTP/3.7\r\nHost: a\r\n\r\n",
     "no target": b"GET HTTP/1.1\r\nHost: a\r\n\r\n",
     "a space in the target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "no path": b"GET http://a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no host": b"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n",
     "a relative target": b"GET x HTTP/1.1\r\nHost: a\r\n\r\n",
     "a byte above ASCII": b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
     "unknown method": b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -76,6 +76,20 @@ def test_who_joins_is_told_what_was_written(each_loop: asyncio.Runner) -> None:
     each_loop.run(check())
 
 
+def test_welcome_of_a_worker_that_has_been_told_to_end_meanwhile(each_loop: asyncio.Runner) -> None:
+    async def check() -> None:
+        async with ends() as both:
+            joining = asyncio.create_task(both.line.join())
+            assert await both.heard() == [Joining()]
+            joining.cancel()
+            await asyncio.wait([joining])
+            both.supervisor.send(Welcome(7))
+            both.supervisor.send(Written(8))
+            await until(lambda: both.obeyed == [Written(8)])
+
+    each_loop.run(check())
+
+
 def test_a_write_waits_for_its_own_answer(each_loop: asyncio.Runner) -> None:
     async def check() -> None:
         async with ends() as both:

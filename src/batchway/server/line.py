@@ -128,7 +128,8 @@ class Line:
     def _take(self, message: object) -> None:
         match message:
             case Welcome(revision):
-                self._welcome.set_result(revision)
+                if not self._welcome.done():  # told to end, nobody waits for it any more
+                    self._welcome.set_result(revision)
             case Settled(revision):
                 settled = self._unsettled.get(revision)
                 if settled is not None and not settled.done():
