@@ -74,13 +74,19 @@ def test_waiter_that_is_cancelled_leaves_its_slot_to_the_next(given: bool) -> No
     play(main())
 
 
-def test_waiters_of_a_loop_that_is_closed_are_passed_over() -> None:
-    slots = Slots(1)
+def waiter_of_a_closed_loop(slots: Slots) -> asyncio.Task[None]:
+    """One that waits for the only slot, which is taken, in a loop that has ended without it."""
     loop = asyncio.new_event_loop()
     loop.run_until_complete(slots.acquire("a"))
     waiting = loop.create_task(slots.acquire("b"))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+    return waiting
+
+
+def test_waiters_of_a_loop_that_is_closed_are_passed_over() -> None:
+    slots = Slots(1)
+    waiting = waiter_of_a_closed_loop(slots)
 
     async def main() -> None:
         slots.release()
@@ -93,11 +99,7 @@ def test_waiters_of_a_loop_that_is_closed_are_passed_over() -> None:
 
 def test_end_of_a_waiter_that_was_passed_over_frees_no_slot() -> None:
     slots = Slots(1)
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(slots.acquire("a"))
-    waiting = loop.create_task(slots.acquire("b"))
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
+    waiting = waiter_of_a_closed_loop(slots)
 
     async def main() -> None:
         slots.release()

@@ -224,7 +224,7 @@ class Catalog:
             route.priority,
             conditions(route),
             plugins,
-            self._make_client(route.own_upstream, None if old is None else old.client),
+            self._make_client(route, None if old is None else old.client),
             route.upstream_id,
             route.service_id,
             route.plugin_config_id,
@@ -258,7 +258,7 @@ class Catalog:
         plugins = self._build(service.plugins, f"/services/{id_}")
         old = self._services.get(id_)
         try:
-            client = self._make_client(service.own_upstream, None if old is None else old.client)
+            client = self._make_client(service, None if old is None else old.client)
         except BaseException:
             close_all(plugins)
             raise
@@ -374,8 +374,11 @@ class Catalog:
     def _build(self, configs: Plugins | None, owner: str) -> Built:
         return self.registry.build_all(configs, self._gateway, owner)
 
-    def _make_client(self, upstream: Upstream | None, old: UpstreamClient | None) -> UpstreamClient | None:
-        return None if upstream is None else self._new_client(upstream, old)
+    def _make_client(self, named: Route | Service, old: UpstreamClient | None) -> UpstreamClient | None:
+        """Of the upstream that stands in it; None if an id names one, which goes before it."""
+        if named.upstream is None or named.upstream_id is not None:
+            return None
+        return self._new_client(named.upstream, old)
 
     def _forget_route(self, id_: str) -> None:
         self._ready.pop(id_, None)

@@ -77,11 +77,6 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Addresses and networks of the clients it serves; empty for all."""
         return one_or_many(self.remote_addr, self.remote_addrs)
 
-    @property
-    def own_upstream(self) -> Upstream | None:
-        """The upstream that stands in it; None if an id names one, which goes before it."""
-        return self.upstream if self.upstream_id is None else None
-
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What several routes have in common; a route's own word goes before it."""
@@ -102,11 +97,6 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.hosts and len(set(self.hosts)) != len(self.hosts):
             msg = '"hosts" names a value twice'
             raise ValueError(msg)
-
-    @property
-    def own_upstream(self) -> Upstream | None:
-        """The upstream that stands in it; None if an id names one, which goes before it."""
-        return self.upstream if self.upstream_id is None else None
 
 
 def _route_problems(route: Route) -> Iterator[str]:
