@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,3 +39,15 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def hail(
+    process: "subprocess.Popen[str] | subprocess.Popen[bytes]", number: signal.Signals, patience_s: float
+) -> int:
+    """Send it signal after signal until it has ended, as people without patience do; its exit code."""
+    give_up = time.monotonic() + patience_s
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.0002)
+        assert time.monotonic() < give_up, "it goes on"
+    return process.returncode

@@ -1,15 +1,18 @@
 """How the process ends: what runs is finished, for as long as the grace lasts."""
 
 import json
+import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
 from .conftest import StartGateway, StartScripted
 from .gateway import STOP_S, TRACEBACK
 from .nginx import Nginx
+from .processes import children, hail, is_alive
 from .scripted import Gate, Peer, ok
 from .test_reload import wait_refused
 from .wire import Answer, Broken, Wire
@@ -146,3 +149,25 @@ def test_what_is_said_from_start_to_end(start_gateway: StartGateway) -> None:
     events = [json.loads(line)["event"] for line in gateway.log().splitlines()]
 
     assert events == ["batchway is ready", "draining", "stopped"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_well_however_many_signals_come(
+    start_gateway: StartGateway, workers: int, number: signal.Signals
+) -> None:
+    gateway = start_gateway({"batchway": {"workers": workers}})
+    assert hail(gateway.running(), number, STOP_S) == 0
+    assert "died" not in gateway.log()
+
+
+def test_a_worker_ends_well_however_many_signals_come(start_gateway: StartGateway) -> None:
+    gateway = start_gateway({"batchway": {"workers": 2}})
+    gateway.wait_log("batchway is ready")  # one worker alone is healthy, too
+    [first, _] = children(gateway.running().pid)
+    with suppress(ProcessLookupError):
+        while is_alive(first):
+            os.kill(first, signal.SIGTERM)
+    gateway.wait_log('"event": "worker started"')
+    assert "died" not in gateway.log()
+    assert gateway.stop() == 0

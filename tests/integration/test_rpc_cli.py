@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from batchway.rpc import HttpError, RpcClient
 
 from .ports import free_port
-from .processes import children, is_alive, stopped
+from .processes import children, hail, is_alive, stopped
 from .wire import ask, fetch
 
 PATIENCE_S = 20.0
@@ -28,6 +28,7 @@ PATIENCE_S = 20.0
 SERVICE = '''
 import asyncio
 import os
+import time
 from pathlib import Path
 
 from batchway.rpc import Procedure, RpcApp, method
@@ -53,6 +54,12 @@ class Desk(Procedure):
         while Path(path).exists():
             await asyncio.sleep(0.005)
         return "done"
+
+    @method
+    def block(self, path: str) -> None:
+        """Takes a thread, and never gives it back."""
+        Path(path + ".begun").touch()
+        time.sleep(3600)
 
 
 app = RpcApp([Desk])
@@ -153,20 +160,6 @@ def until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < give_up, "still not"
         time.sleep(0.02)
     return found
-
-
-def cut_short(process: "subprocess.Popen[str]") -> int:
-    """Send one signal after the other, as people do who do not want to wait; the exit code.
-
-    Not just one: it would be lost if the process has not taken notice of the first yet.
-    """
-    give_up = time.monotonic() + PATIENCE_S
-    while True:
-        process.send_signal(signal.SIGTERM)
-        try:
-            return process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            assert time.monotonic() < give_up, "it goes on"
 
 
 def test_call_and_batch_against_it(serve: Serve, tmp_path: Path) -> None:
@@ -277,15 +270,31 @@ def test_sigterm_lets_a_running_call_finish(serve: Serve, tmp_path: Path, worker
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_second_signal_cuts_it_short(serve: Serve, tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_cut_it_short(
+    serve: Serve, tmp_path: Path, workers: str, number: signal.Signals
+) -> None:
+    """However many, and however late: it ends well."""
     served = serve("--workers", workers)
     thread, results = waiting_call(served, tmp_path / "busy")
-    served.process.send_signal(signal.SIGTERM)
+    served.process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         served.process.wait(0.3)
-    assert cut_short(served.process) == 0
+    assert hail(served.process, number, PATIENCE_S) == 0
     thread.join(PATIENCE_S)
     assert isinstance(results[0], Exception)
+
+
+def test_signals_end_it_though_a_thread_does_not(serve: Serve, tmp_path: Path) -> None:
+    served = serve()
+    call = json.dumps(
+        {"jsonrpc": "2.0", "method": "desk@block", "params": [str(tmp_path / "busy")], "id": 1}
+    )
+    with socket.create_connection(("127.0.0.1", served.port)) as caller:
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len(call)}\r\n\r\n"
+        caller.sendall(f"{head}{call}".encode())
+        until((tmp_path / "busy.begun").exists)
+    assert hail(served.process, signal.SIGTERM, PATIENCE_S) == 0
 
 
 def test_the_grace_is_a_bound(serve: Serve, tmp_path: Path) -> None:
@@ -387,6 +396,18 @@ def test_stdio(service: Path, tmp_path: Path) -> None:
     )
     assert "loaded" in said.stderr
     assert "by a child" in said.stderr
+
+
+def test_stdio_ends_well_by_signals(service: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "batchway", "rpc", "serve", "deskservice:app", "--stdio"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print('{"jsonrpc":"2.0","method":"desk@version","id":1}', file=process.stdin, flush=True)
+        assert json.loads(process.stdout.readline())["result"] == 1
+        assert hail(process, signal.SIGTERM, PATIENCE_S) == 0
 
 
 def test_a_new_service_passes_its_test_and_serves(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from batchway.server.listener import (
 )
 from batchway.server.metrics import MetricsApp
 from batchway.server.protocol import Bounds
+from batchway.server.signals import heard
 from batchway.server.stores import OpenStore, open_store, reader
 from batchway.server.sync import Sync
 from batchway.store.yaml_file import YamlFileStore
@@ -62,7 +63,7 @@ async def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
         runtime = Runtime(settings, registry, store, counters=counters)
         await runtime.start()
         say_ready(settings, 1, runtime.served)
-        await _until_stopped(runtime, reload)
+        await _serve_until_told(runtime, reload)
     finally:
         await store.close()
 
@@ -89,12 +90,15 @@ def _metrics_url(settings: Settings, served: Collection[Place]) -> str | None:
     return f"http://{address}{exporting.export_uri}" if ("metrics", address) in served else None
 
 
-async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> None:
+async def _serve_until_told(runtime: "Runtime", reload: Callable[[], Settings]) -> None:
     loop = asyncio.get_running_loop()
     stop, again = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: runtime.hurry() if stop.is_set() else stop.set())
-    loop.add_signal_handler(signal.SIGHUP, again.set)
+
+    def stop_or_hurry() -> None:
+        if stop.is_set():
+            runtime.hurry()
+        stop.set()
+
     one_at_a_time = asyncio.Lock()
 
     async def reload_now() -> None:
@@ -105,13 +109,14 @@ async def _until_stopped(runtime: "Runtime", reload: Callable[[], Settings]) -> 
 
     runtime.reload_by(reload_now)
     reloading = loop.create_task(_reload_when(again, reload_now))
-    try:
-        await stop.wait()
-        log.info("draining", grace_s=runtime.settings.limits.shutdown_grace_s)
-    finally:
-        reloading.cancel()
-        await runtime.stop()
-        log.info("stopped")
+    with heard({signal.SIGTERM: stop_or_hurry, signal.SIGINT: stop_or_hurry, signal.SIGHUP: again.set}):
+        try:
+            await stop.wait()
+            log.info("draining", grace_s=runtime.settings.limits.shutdown_grace_s)
+        finally:
+            reloading.cancel()
+            await runtime.stop()
+            log.info("stopped")
 
 
 async def _reload_when(again: asyncio.Event, reload_now: Callable[[], Awaitable[None]]) -> None:

@@ -29,6 +29,7 @@ from batchway.server.messages import (
     Written,
 )
 from batchway.server.runtime import Runtime
+from batchway.server.signals import heard
 from batchway.server.stores import OpenStore, open_store
 from batchway.store.kept import Kept
 
@@ -67,7 +68,10 @@ class _Worker:
 
     async def run(self) -> int:
         # A service manager may send it to all processes, and so twice to us: it never means to hurry.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
+        with heard({signal.SIGTERM: self._stop.set}):
+            return await self._work()
+
+    async def _work(self) -> int:
         self._line.open()
         try:
             settings = self._job.settings

@@ -22,6 +22,7 @@ from batchway.rpc.framing import FramingName
 from batchway.rpc.settings import PROFILES
 from batchway.rpc.stdio import own_descriptors, serve_descriptors
 from batchway.server.listener import bind
+from batchway.server.signals import heard
 
 _FOR_SOCKETS = ("host", "port", "path", "workers", "is_reloading", "watched", "grace_s")
 
@@ -133,10 +134,8 @@ def _refuse_options(ctx: click.Context) -> None:
 
 
 async def _serve_stdio(app: RpcApp, stdin: int, stdout: int, framing: FramingName) -> None:
-    loop = asyncio.get_running_loop()
-    serving = loop.create_task(serve_descriptors(app, stdin, stdout, framing))
-    loop.add_signal_handler(signal.SIGTERM, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
+    serving = asyncio.create_task(serve_descriptors(app, stdin, stdout, framing))
+    with heard({signal.SIGTERM: serving.cancel}), contextlib.suppress(asyncio.CancelledError):
         await serving
 
 

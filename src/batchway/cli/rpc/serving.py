@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import msgspec
 import uvicorn
@@ -18,6 +19,7 @@ from batchway.rpc import RpcApp
 from batchway.rpc.discover import DISCOVER
 from batchway.server.listener import BACKLOG
 from batchway.server.protocol import BoundedProtocol, Bounds
+from batchway.server.signals import heard
 
 SPARE_S = 2.0
 """Beyond the grace, for calls that are cut off to end."""
@@ -128,14 +130,13 @@ async def serve(
         timeout_graceful_shutdown=serving.grace_s + SPARE_S,  # type: ignore[arg-type] # floats work
     )
     server = _Server(config, on_ready)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, server, serving.grace_s)
-    watch = loop.create_task(_outlive(parent, server, serving.grace_s))
-    try:
-        await server.serve(sockets=[bound])
-    finally:
-        watch.cancel()
+    stop = partial(_stop, server, serving.grace_s)
+    watch = asyncio.create_task(_outlive(parent, server, serving.grace_s))
+    with heard({signal.SIGTERM: stop, signal.SIGINT: stop}):
+        try:
+            await server.serve(sockets=[bound])
+        finally:
+            watch.cancel()
 
 
 def _stop(server: uvicorn.Server, grace_s: float) -> None:

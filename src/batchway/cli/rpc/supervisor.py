@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from watchfiles import PythonFilter, awatch
 
 from batchway.cli.rpc.serving import Ready, Serving
+from batchway.server.signals import heard
 
 RELOAD_GRACE_S = 3.0
 """What running calls may take when the code has changed."""
@@ -65,9 +66,12 @@ class Supervisor:
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code. A second signal cuts the draining short."""
+        with heard({signal.SIGTERM: self._told_to_stop, signal.SIGINT: self._told_to_stop}):
+            await self._run()
+        return self._exit_code
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop)
         keeping = [loop.create_task(self._keep()) for _ in range(self._count)]
         watching = loop.create_task(self._watch())
         try:
@@ -76,7 +80,6 @@ class Supervisor:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await self._end_all(keeping)
-        return self._exit_code
 
     def _told_to_stop(self) -> None:
         if self._stop.is_set():  # a second one is for workers that drain
