@@ -10,7 +10,8 @@ from batchway.asgi.options import Settings as AsgiSettings
 from batchway.config.settings import ServerLimits
 from batchway.model import Limits
 from batchway.plugins import Registry
-from batchway.plugins.prometheus import NODE_LABELS, Metrics
+from batchway.plugins.prometheus_metrics import NODE_LABELS, Metrics
+from batchway.plugins.prometheus_series import Shape
 
 TOP = Path(__file__).parents[1]
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
@@ -42,7 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_metrics_are_those_of_the_page() -> None:
     text = (TOP / "docs" / "observability.md").read_text()
     rows = re.findall(r"^\| `((?:apisix|batchway)_\w+)` \| (\w+)[^|]* \|([^|]*)\|", text, re.MULTILINE)
-    metrics = Metrics("apisix_")
+    metrics = Metrics(Shape())
     exported = re.findall(r"^# TYPE (\w+) (\w+)$", metrics.text(lambda _: (), ()).decode(), re.MULTILINE)
     labels = {
         one._name: set(one._labelnames) for one in vars(metrics).values() if hasattr(one, "_labelnames")

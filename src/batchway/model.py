@@ -1,6 +1,6 @@
 """The values that travel between formats, engine and targets."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
@@ -35,6 +35,8 @@ HOP_BY_HOP = frozenset(
 
 To CGI-like upstreams those with underscores are the same.
 """
+NO_HOST = bytes([*range(0x21), 0x7F, *b"/?#@\\"])
+"""Bytes that no host has: upstreams, caches and logs could each take it for another (RFC 9112, 3.2)."""
 
 
 def end_to_end(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -259,6 +261,29 @@ class BatchReport(Struct, frozen=True):
     bytes_in: int
     bytes_out: int
     """Of the response's body, before any compression."""
+
+
+class CallReport(Struct, frozen=True, gc=False):
+    """What has become of one JSON-RPC call."""
+
+    index: int
+    """In its batch, from 0."""
+    method: str | None
+    """As it was sent, however long; None for an entry that is no call."""
+    code: int | None
+    """Of its error, also where no client waits to be told; 0 if it has worked, None if it did not end."""
+    took_s: float
+
+
+class Calls(Protocol):
+    """The JSON-RPC calls that a request carries."""
+
+    @property
+    def id(self) -> str | None:
+        """Names their batch in logs; None for one call that is no batch."""
+
+    def __iter__(self) -> Iterator[CallReport]:
+        """What has become of each until now, in wire order."""
 
 
 class Ready(Struct, Generic[R], gc=False):

@@ -67,6 +67,15 @@ def test_a_page_is_a_whole_number(call: Client, page: str) -> None:
     assert (answer.status, answer.json()) == (400, {"error_msg": "page must be a whole number"})
 
 
+def test_a_page_without_a_size_has_everything(call: Client) -> None:
+    for number in range(12):
+        call("PUT", f"/services/{number}", {})
+
+    assert len(ids(call, "/services?page=1")) == 12
+    assert ids(call, "/services?page=2") == []  # whoever asks for page after page comes to an end
+    assert call("GET", "/services?page=x").json() == {"error_msg": "page must be a whole number"}
+
+
 def test_a_filter_comes_before_the_page(call: Client) -> None:
     for number in range(30):
         call("PUT", f"/services/{number}", {"name": "even" if number % 2 == 0 else "odd"})

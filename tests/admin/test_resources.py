@@ -171,7 +171,7 @@ def test_list_has_one_page(call: Client, args: str, ids: range) -> None:
     assert listed["total"] == 12
 
 
-@pytest.mark.parametrize("args", ["page_size=9", "page_size=501", "page_size=x", "page_size=", "page=2"])
+@pytest.mark.parametrize("args", ["page_size=9", "page_size=501", "page_size=x", "page_size="])
 def test_a_page_size_out_of_bounds_is_refused(call: Client, args: str) -> None:
     message = error(call("GET", f"/routes?{args}"))
     assert message == "page_size must be between 10 and 500"

@@ -249,6 +249,10 @@ MOVED = [
         "global_rules:\n- {id: a, plugins: {cors: {}, request-id: {}}}\n",
         "global_rules:\n- {id: a, plugins: {cors: {}}}\n- {id: b, plugins: {request-id: {}}}\n",
     ),
+    (
+        "global_rules:\n- {id: a, plugins: {cors: {}}}\n- {id: b, plugins: {request-id: {}}}\n",
+        "global_rules:\n- {id: a, plugins: {request-id: {}}}\n- {id: b, plugins: {cors: {}}}\n",
+    ),
 ]
 
 

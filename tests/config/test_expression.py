@@ -230,6 +230,12 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     ([["post_arg.a.b", "==", "1"]], "vars[0][0]: variables of the body are not supported by batchway"),
     ([["graphql_name", "==", "q"]], "vars[0][0]: variables of the body are not supported by batchway"),
+    (
+        [["ssl_client_verify", "!", "==", "NONE"]],  # it would hold for everybody
+        'vars[0][0]: this variable is not supported by batchway, got "ssl_client_verify"',
+    ),
+    ([["request_body", "~~", "a"]], "vars[0][0]: this variable is not supported by batchway"),
+    ([["sent_http_x_a", "==", "1"]], "vars[0][0]: this variable is not supported by batchway"),
     (["OR", ["a", ">", 10]], 'vars: expected at least two conditions behind "OR", got 1'),
     (["OR", ["a", ">", 10], ["AND"]], 'vars[2]: expected at least two conditions behind "AND", got 0'),
     (["OR", ["a", ">", 10], "b"], 'vars[2]: expected a condition or an array of them, got "b"'),

@@ -120,6 +120,23 @@ def test_huge_number_is_refused_or_written_out(template: str, digits: int) -> No
         assert sent in (b"", b"a=" + number.encode(), number.encode())
 
 
+@pytest.mark.parametrize("host", ["a/b", "a b", "user@a", "a?b", ["a", "a#b"]])
+def test_what_is_no_host_refuses_the_batch(host: object) -> None:
+    """As a request from the wire is refused that says so."""
+    for body in (
+        {"headers": {"Host": host}, "pipeline": [{"path": "/"}]},
+        {"pipeline": [{"path": "/", "headers": {"hOST": host}}]},
+    ):
+        with pytest.raises(MalformedBatch, match='invalid characters found in header value of "Host"'):
+            requests(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("host", ["a.test:8080", "[::1]:80", "a_b", "", None, 7])
+def test_what_may_be_a_host_passes(host: object) -> None:
+    body = {"pipeline": [{"path": "/", "headers": {"Host": host}}]}
+    assert len(requests(json.dumps(body).encode())) == 1
+
+
 def test_refusal_does_not_echo_the_body() -> None:
     secret = "hunter2-" + "x" * 2000
     for body in (

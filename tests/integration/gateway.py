@@ -100,7 +100,9 @@ class Gateway:
         """Write the config file, with `changes` from now on."""
         self.config = merged(self.config, changes or {})
         self.config_path.parent.mkdir(parents=True, exist_ok=True)
-        self.config_path.write_text(yaml.safe_dump(self.config))
+        whole = self.config_path.with_suffix(".new")
+        whole.write_text(yaml.safe_dump(self.config))
+        whole.replace(self.config_path)  # at once: a reload may be reading it
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process, ready or not."""
@@ -162,8 +164,9 @@ class Gateway:
         self.running().wait(STOP_S)
 
     def log(self) -> str:
-        """All that it has written."""
-        return self.log_path.read_text() if self.log_path.exists() else ""
+        """All lines that it has written. One may be coming just now: it is left out until it is whole."""
+        written = self.log_path.read_bytes() if self.log_path.exists() else b""
+        return written[: written.rfind(b"\n") + 1].decode()
 
     def log_lines(self, part: str) -> list[str]:
         """The lines of its log with `part` in them."""
@@ -196,6 +199,10 @@ class Gateway:
         found = re.search(rf"{what}:\s+(\d+) kB", status)
         assert found
         return int(found[1])
+
+    def cpu_s(self) -> float:
+        """The time for which it has had a core, however busy the machine was."""
+        return time.clock_gettime(~self.running().pid << 3 | 2)  # its clock: clock_getcpuclockid(3)
 
     def open_files(self) -> int:
         """How many descriptors it has open: its connections, mostly."""

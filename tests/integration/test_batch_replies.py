@@ -287,7 +287,7 @@ def test_a_bomb_is_that_items_error(gateway: Gateway, scripted: StartScripted, c
 
     assert [reply["status"] for reply in replies] == [502] * 4
     assert "max_reply_size" in replies[0]["body"]
-    assert gateway.resident_kb() - before_kb < 120_000
+    assert gateway.resident_kb() - before_kb < 200_000  # not even one of them was decoded whole
 
 
 def _bomb(coding: str) -> bytes:
@@ -312,9 +312,9 @@ def test_a_bomb_of_many_members_does_not_stop_the_gateway(
     prefix = gateway.route(scripted(each(bomb)))
 
     def took_s(members: int) -> float:
-        started = time.monotonic()
+        before_s = gateway.cpu_s()
         assert gateway.reply(f"{prefix}/{members}")["body"] == ""
-        return time.monotonic() - started
+        return gateway.cpu_s() - before_s
 
     few, many = (min(took_s(members) for _ in range(3)) for members in (10_000, 100_000))
 

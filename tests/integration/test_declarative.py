@@ -237,7 +237,9 @@ def test_sighup_with_a_broken_file_keeps_what_was(start: Start) -> None:
     write(gateway, {"routes": [mock("/a", "2", nodes=1)]})
     gateway.reload()
     assert body(gateway, "/a") == "1"
-    assert ['unknown property "nodes"' in fault for fault in faults(gateway)] == [True]
+    found = faults(gateway)  # told once, and again if it was seen before the signal
+    assert found
+    assert all('unknown property "nodes"' in fault for fault in found)
 
 
 def test_links_are_swapped_as_kubernetes_does_it(start: Start) -> None:
@@ -326,7 +328,8 @@ def test_nothing_is_written_beside_the_file(start: Start) -> None:
     gateway.write_config()
     before = {path: path.read_bytes() for path in gateway.config_path.parent.iterdir()}
     gateway.config_path.parent.chmod(0o500)
-    begin(gateway)
+    gateway.spawn()  # `start` would write the file once more
+    gateway.wait_healthy()
     assert body(gateway, "/a") == "1"
     gateway.config_path.parent.chmod(0o700)
     assert {path: path.read_bytes() for path in gateway.config_path.parent.iterdir()} == before

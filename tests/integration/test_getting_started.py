@@ -1,5 +1,6 @@
 """docs/getting-started.md: all that it says to type, typed, and what it says comes back."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_the_page_is_true(tmp_path: Path) -> None:
     for block, text in zip(found, printed, strict=True):
         for name, port in ports.items():
             text = text.replace(f":{port}", f":{PORTS[name]}")
-        check(block, text)
+        check(block, re.sub(r'"5\d\d"', '"600"', text))  # of the ten minutes some seconds may be over
     (log,) = tmp_path.glob("*/batchway.log")
     assert TRACEBACK not in log.read_text()
     assert "admin write" in log.read_text()

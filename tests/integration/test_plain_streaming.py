@@ -113,13 +113,13 @@ def test_a_slow_reader_holds_the_upstream_back(own_gateway: Gateway, scripted: S
             sent[0] += len(PIECE)
 
     # The read timeout is short: it must not run while it is the client who is slow.
-    timeout = {"connect": 10, "send": 10, "read": 1}
+    timeout = {"connect": 10, "send": 10, "read": 2}
     path = own_gateway.route(scripted(serve), timeout=timeout) + "/x"
 
     with flat_memory(own_gateway), Wire(own_gateway.data, receive_buffer=65536) as wire:
         wire.get(path)
         wire.head()
-        time.sleep(2)
+        time.sleep(2.5)
         assert sent[0] < 30 * 2**20
         wire.exactly(60 * 2**20)
 

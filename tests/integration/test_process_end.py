@@ -76,6 +76,7 @@ def test_idle_connections_do_not_hold_up_the_end(start_gateway: StartGateway, ng
         gateway.send_signal(signal.SIGTERM)
         assert used.is_closed()
         assert unused.is_closed()
+        assert begun.answer().status == 408  # the rest of it is awaited for a second
         assert begun.is_closed()
     assert gateway.running().wait(STOP_S) == 0
     assert time.monotonic() - started < 15  # the grace lasts 30

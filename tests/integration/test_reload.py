@@ -208,6 +208,24 @@ def test_a_broken_config_changes_nothing(gateway: Gateway, nginx: Nginx, text: s
     assert gateway.batch([path]).status == 404
 
 
+def test_a_file_that_is_being_saved_changes_nothing(gateway: Gateway, nginx: Nginx) -> None:
+    """It is emptied or moved away first."""
+    path = gateway.route(nginx) + "/x"
+    gateway.config_path.write_text("\n")
+    gateway.send_signal(signal.SIGHUP)
+    gateway.wait_log("it is empty or gone")
+    assert gateway.config_path.read_text() == "\n"
+    gateway.config_path.unlink()
+    gateway.send_signal(signal.SIGHUP)
+    gateway.wait_log("it is empty or gone", 2)
+    assert not gateway.config_path.exists()
+
+    assert gateway.reply(path)["status"] == 200
+    assert gateway.admin("GET", "/routes").status == 200
+    gateway.reload({"batchway": {"expose_batch": False}})
+    assert gateway.batch([path]).status == 404
+
+
 def test_the_port_moves(gateway: Gateway, nginx: Nginx) -> None:
     path = gateway.route(nginx) + "/x"
     old, new = gateway.data, ("127.0.0.1", free_port())

@@ -311,7 +311,7 @@ def test_server_that_ends_takes_the_calls_along() -> None:
                 client = await outside.enter_async_context(connect(url(port)))
                 await say(client, call("wait"))
                 await until(lambda: service.begun == 1)
-            assert service.stopped == 1
+            await until(lambda: service.stopped == 1)
             with pytest.raises(ConnectionClosed):
                 await client.recv()
 

@@ -119,7 +119,7 @@ def test_the_host_that_the_upstream_sees(
 
 
 def test_a_node_without_a_port(gateway: Gateway) -> None:
-    prefix = gateway.route({"nodes": {"127.0.0.99": 1}, "timeout": QUICK})
+    prefix = gateway.route({"nodes": {"127.0.0.99": 1}})
 
     assert gateway.reply(prefix + "/x")["status"] == 502
 
@@ -167,10 +167,10 @@ def test_read_is_from_one_piece_to_the_next(gateway: Gateway, scripted: StartScr
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
         for _ in range(5):
-            time.sleep(0.3)
+            time.sleep(0.5)
             peer.send(b"x")
 
-    prefix = gateway.route(scripted(drip), timeout={"connect": 10, "send": 10, "read": 1.2})
+    prefix = gateway.route(scripted(drip), timeout={"connect": 10, "send": 10, "read": 2.3})
     with ThreadPoolExecutor(2) as at_once:
         item = at_once.submit(gateway.reply, prefix + "/x")
         plain = at_once.submit(gateway.fetch, prefix + "/x")

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from .conftest import StartGateway, StartNginx, StartScripted
 from .gateway import TRACEBACK, Gateway
 from .nginx import Nginx
-from .scripted import Peer, Received, each, echo, ok, slowly, together
+from .scripted import Gate, Peer, Received, each, ok, slowly, together
 
 
 def target(request: Received) -> bytes:
@@ -65,7 +66,7 @@ def test_only_so_many_idle_connections_are_kept(gateway: Gateway, scripted: Star
 def test_the_worker_says_what_the_upstream_does_not(
     start_gateway: StartGateway, scripted: StartScripted
 ) -> None:
-    limits = {"upstream_keepalive": 3, "upstream_idle_timeout_s": 1.5}
+    limits = {"upstream_keepalive": 3, "upstream_idle_timeout_s": 2.5}
     gateway = start_gateway({"batchway": {"limits": limits}})
     upstream = scripted(together(20))
     prefix = gateway.route(upstream)
@@ -78,12 +79,24 @@ def test_the_worker_says_what_the_upstream_does_not(
 
 
 def test_idle_connections_are_closed_in_time(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(each(target))
-    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 1.5})
+    kept_s: list[float] = []
+
+    def serve(peer: Peer) -> None:
+        answered = time.monotonic()
+        try:
+            while True:
+                request = peer.read()
+                answered = time.monotonic()
+                peer.send(target(request))
+        finally:
+            kept_s.append(time.monotonic() - answered)
+
+    upstream = scripted(serve)
+    prefix = gateway.route(upstream, keepalive_pool={"idle_timeout": 0.5})
 
     gateway.replies([prefix + "/x"] * 5)
-    assert upstream.open > 0
     upstream.wait(lambda upstream: upstream.open == 0)
+    assert min(kept_s) > 0.49
     assert gateway.reply(prefix + "/x")["status"] == 200
 
 
@@ -224,15 +237,21 @@ def test_no_more_items_at_once_than_allowed(gateway: Gateway, scripted: StartScr
 
 
 def test_a_wait_for_a_connection_ends(gateway: Gateway, scripted: StartScripted) -> None:
-    upstream = scripted(lambda peer: (peer.read(), peer.stall()))
-    timeout = {"connect": 0.3, "send": 5, "read": 2}
+    gate = Gate()
+    upstream = scripted(gate)
+    timeout = {"connect": 1, "send": 25, "read": 25}
     prefix = gateway.route(upstream, max_connections=1, timeout=timeout)
+    with ThreadPoolExecutor(1) as aside:
+        first = aside.submit(gateway.fetch, prefix + "/x")
+        try:
+            upstream.wait_requests()
+            replies = gateway.replies([prefix + "/x"] * 4)
+            assert len(upstream.requests) == 1
+        finally:
+            gate.open()
 
-    replies = gateway.replies([prefix + "/x"] * 5)
-
-    assert [reply["status"] for reply in replies] == [504] * 5
-    assert len(upstream.requests) == 1
-    upstream.behaviour = each(echo)
+    assert [reply["status"] for reply in replies] == [504] * 4
+    assert first.result().status == 200
     assert gateway.reply(prefix + "/x")["status"] == 200
 
 
@@ -269,11 +288,17 @@ def test_a_plain_request_is_not_starved_by_a_large_batch(gateway: Gateway, scrip
 
 
 def test_one_upstream_does_not_hold_up_another(gateway: Gateway, scripted: StartScripted) -> None:
-    stalled = scripted(lambda peer: (peer.read(), peer.stall()))
-    healthy = scripted(each(target))
+    gate = Gate()
+    stalled, healthy = scripted(gate), scripted(each(target))
     slow, fast = gateway.route(stalled, max_connections=1), gateway.route(healthy)
     paths = [f"{slow}/x"] * 50 + [f"{fast}/x"] * 50
+    with ThreadPoolExecutor(1) as aside:
+        replies = aside.submit(gateway.replies, paths)
+        try:
+            healthy.wait_requests(50)
+            stalled.wait_requests()
+            assert len(stalled.requests) == 1
+        finally:
+            gate.open()
 
-    replies = gateway.replies({"timeout": 2000, "pipeline": [{"path": path} for path in paths]})
-
-    assert [reply["status"] for reply in replies] == [504] * 50 + [200] * 50
+    assert [reply["status"] for reply in replies.result()] == [200] * 100

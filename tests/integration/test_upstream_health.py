@@ -16,8 +16,13 @@ from .scripted import Scripted, each, ok
 from .waiting import wait
 from .wire import fetch
 
-QUICK = {"healthy": {"interval": 1, "successes": 1}, "unhealthy": {"interval": 1, "tcp_failures": 1}}
-SELDOM = {"healthy": {"interval": 1000}, "unhealthy": {"interval": 1000}}
+QUICK = {
+    "healthy": {"interval": 1, "successes": 1},
+    "unhealthy": {"interval": 1, "tcp_failures": 1},
+    "timeout": 20,
+}
+NEVER = {"healthy": {"interval": 10**12}, "unhealthy": {"interval": 10**12}}
+"""The first probe comes at random within an interval: what a test counts must not have one in it."""
 
 
 def saying(name: str) -> Scripted:
@@ -125,7 +130,7 @@ def test_control_api(gateway: Gateway, unique: str) -> None:
 
 def test_upstream_of_a_route(gateway: Gateway, scripted: StartScripted) -> None:
     one, other = (scripted(each(lambda _: ok())) for _ in range(2))
-    prefix = gateway.route({"nodes": nodes(one, other), "checks": {"active": SELDOM}})
+    prefix = gateway.route({"nodes": nodes(one, other), "checks": {"active": NEVER}})
 
     found = health(gateway, f"/routes{prefix}")
 
@@ -137,7 +142,7 @@ def test_passive_check(gateway: Gateway, scripted: StartScripted, unique: str) -
     bad = scripted(each(lambda _: ok(status="500 Oops")))
     good = scripted(each(lambda _: ok()))
     passive = {"unhealthy": {"http_statuses": [500], "http_failures": 2}}
-    checks = {"active": SELDOM, "passive": passive}
+    checks = {"active": NEVER, "passive": passive}
     path = put(gateway, unique, {"nodes": nodes(bad, good), "checks": checks})
 
     answers = [gateway.fetch(path).status for _ in range(12)]
@@ -154,7 +159,7 @@ def test_passive_check(gateway: Gateway, scripted: StartScripted, unique: str) -
 def test_all_nodes_down_are_all_asked(gateway: Gateway, scripted: StartScripted, unique: str) -> None:
     one, other = (scripted(each(lambda _: ok(status="503 No"))) for _ in range(2))
     passive = {"unhealthy": {"http_failures": 1}}
-    upstream = {"nodes": nodes(one, other), "checks": {"active": SELDOM, "passive": passive}}
+    upstream = {"nodes": nodes(one, other), "checks": {"active": NEVER, "passive": passive}}
     path = put(gateway, unique, upstream)
 
     assert [gateway.fetch(path).status for _ in range(6)] == [503] * 6

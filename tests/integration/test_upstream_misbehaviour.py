@@ -4,7 +4,6 @@ Each behaviour is met twice: by items of a batch beside a healthy upstream, and 
 """
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from .conftest import StartScripted
 from .gateway import Gateway
+from .processes import stopped
 from .scripted import Behaviour, Peer, Scripted, each, echo, ok, once
 from .wire import Broken, Wire
 
@@ -272,19 +272,20 @@ def numbered(request: object) -> bytes:
     return ok(target.rpartition("/")[2].encode())
 
 
-def check_slots(gateway: Gateway, prefix: str) -> None:
-    """Two batches after each other, the second one while late answers come in."""
+def check_slots(gateway: Gateway, upstream: Scripted, **fields: int) -> None:
+    """Two batches after each other. No connection is kept on which more came than was asked for."""
+    prefix = gateway.route(upstream, **fields)
     for first in (0, 100):
         replies = gateway.replies([f"{prefix}/{number}" for number in range(first, first + 20)])
         for number, reply in enumerate(replies, first):
             assert reply["body"] == str(number) or reply["status"] == 502, reply
-        time.sleep(0.05)
+        upstream.wait(lambda upstream: upstream.open == 0)
 
 
 def test_two_answers_in_one_segment(gateway: Gateway, scripted: StartScripted) -> None:
     twice = scripted(each(lambda request: numbered(request) + ok(b"STOLEN")))
 
-    check_slots(gateway, gateway.route(twice, max_connections=2))
+    check_slots(gateway, twice, max_connections=2)
 
 
 @pytest.mark.parametrize("delay_s", [0.001, 0.02])
@@ -298,17 +299,10 @@ def test_two_answers_one_after_the_other(gateway: Gateway, scripted: StartScript
         peer.send(ok(b"STOLEN"))
         peer.stall()
 
-    check_slots(gateway, gateway.route(scripted(serve)))
+    check_slots(gateway, scripted(serve))
 
 
 # --- connections that end at a bad moment
-
-
-def corked(peer: Peer) -> None:
-    """Answer, and close without saying so, in one segment: the end is there with the answer."""
-    request = peer.read()
-    peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-    peer.send(numbered(request))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -316,7 +310,15 @@ def test_a_connection_that_ends_with_its_answer(
     gateway: Gateway, scripted: StartScripted, method: str
 ) -> None:
     """Nothing was sent on it yet when it was seen to be closed, so a POST goes over another one."""
-    prefix = gateway.route(scripted(corked), max_connections=2, timeout=SHORT)
+    one_at_a_time = threading.Lock()
+
+    def answer_and_end(peer: Peer) -> None:
+        request = peer.read()
+        with one_at_a_time, stopped([gateway.running().pid]):  # which finds both at once
+            peer.send(numbered(request))
+            peer.socket.close()
+
+    prefix = gateway.route(scripted(answer_and_end), max_connections=2, timeout=SHORT)
 
     replies = gateway.replies([{"path": f"{prefix}/{n}", "method": method} for n in range(40)])
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -77,16 +78,18 @@ def test_within_the_ttl_nobody_asks_again(
     dns.ttls_s["lasting.test"] = 600
     prefix = gateway.route({"nodes": {f"lasting.test:{twins[0].address[1]}": 1}})
     assert gateway.replies([prefix + "/x"] * 20)[0]["body"] == "one"
+    asked = dns.asked("lasting.test")  # once, unless the answer was so late that the question was repeated
 
     dns.names["lasting.test"] = ["127.0.0.2"]
     assert gateway.reply(prefix + "/x")["body"] == "one"
-    assert dns.asked("lasting.test") == 1
+    assert dns.asked("lasting.test") == asked < 20
 
 
 def test_all_addresses_of_a_name_get_requests(
     gateway: Gateway, dns: Dns, twins: tuple[Scripted, Scripted]
 ) -> None:
     dns.names["both.test"] = ["127.0.0.1", "127.0.0.2"]
+    dns.ttls_s["both.test"] = 600
     prefix = gateway.route({"nodes": {f"both.test:{twins[0].address[1]}": 1}})
 
     bodies = [reply["body"] for reply in gateway.replies([prefix + "/x"] * 20)]
@@ -120,18 +123,22 @@ def test_a_silent_dns_server_holds_nobody_else_up(
 ) -> None:
     dns.silent = True
     port = twins[0].address[1]
-    prefix = gateway.route({"nodes": {f"silent.test:{port}": 1}})
     other = gateway.route(twins[0])
-    started = time.monotonic()
-    with ThreadPoolExecutor(1) as aside:
-        waiting = aside.submit(gateway.reply, prefix + "/x")
-        wait(lambda: dns.asked("silent.test"), "asked for the name")
-
-        assert gateway.replies([other + "/x"] * 20)[0]["body"] == "one"
-        assert not waiting.done()
-
-    assert waiting.result()["status"] == 502
-    assert 1 < time.monotonic() - started < 15  # a connection may take 60, the batch 30
+    # Had the others to wait, they would at every attempt; on a busy machine it may look so at one.
+    for attempt in range(5):
+        name = f"silent{attempt}.test"
+        prefix = gateway.route({"nodes": {f"{name}:{port}": 1}})
+        started = time.monotonic()
+        with ThreadPoolExecutor(1) as aside:
+            waiting = aside.submit(gateway.reply, prefix + "/x")
+            wait(partial(dns.asked, name), "asked for the name")
+            assert gateway.replies([other + "/x"] * 20)[0]["body"] == "one"
+            was_waiting = not waiting.done()
+        assert waiting.result()["status"] == 502
+        assert 1 < time.monotonic() - started < 15  # a connection may take 60, the batch 30
+        if was_waiting:
+            break
+    assert was_waiting
 
 
 def test_a_dns_server_that_fails_leaves_the_last_answer(

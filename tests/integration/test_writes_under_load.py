@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from .conftest import StartGateway
 from .gateway import KEY, Document, Gateway, nodes
 from .nginx import Nginx
+from .waiting import wait
 
 ROUTES = 2000
 SECONDS = 3.0
@@ -90,7 +91,10 @@ def observe(gateway: Gateway, routes: int, seconds: float) -> Report:
     with ThreadPoolExecutor(len(tasks)) as pool:
         running = [pool.submit(task) for task in tasks]
         over.wait(seconds)
-        over.set()
+        try:
+            wait(lambda: report.waits and report.writes, "both, however late they have begun")
+        finally:
+            over.set()
         for one in running:
             one.result()
     return report

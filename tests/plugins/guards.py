@@ -97,12 +97,12 @@ _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
 
 @cache
 def private_key(algorithm: str, number: int = 0) -> Private:
-    """A key for that algorithm; the same for the same `number`."""
+    """A key for that algorithm, as `RS256/1024` one of so many bits; the same for the same `number`."""
     if algorithm in _CURVES:
         return ec.generate_private_key(_CURVES[algorithm]())
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
-    return rsa.generate_private_key(65537, 2048)
+    return rsa.generate_private_key(65537, int(algorithm.partition("/")[2] or 2048))
 
 
 def public_pem(key: Private) -> str:

@@ -129,6 +129,9 @@ def test_spelling_that_does_not_matter() -> None:
         assert await whose(gateway, headers=headers) == (200, "jack")
         assert await whose(gateway, headers=edited(headers, "Signature ", "signature ")) == (200, "jack")
         assert await whose(gateway, headers=edited(headers, '",', '" , ')) == (200, "jack")
+        key, algorithm = 'keyId="access"', 'algorithm="hmac-sha256"'
+        swapped = edited(headers, f"{key},{algorithm}", f"{algorithm},{key}")
+        assert await whose(gateway, headers=swapped) == (200, "jack")
 
     run(test, **RESOURCES)
 

@@ -200,6 +200,7 @@ def test_headers_of_tokens_that_mean_nothing_here() -> None:
 
 
 EXPIRED, EARLY = {"exp": in_seconds(-60)}, {"nbf": in_seconds(100_000)}
+FOR_LONG, LONG_SINCE = {"exp": in_seconds(100_000)}, {"nbf": in_seconds(-60)}
 
 
 @pytest.mark.parametrize(
@@ -223,15 +224,24 @@ EXPIRED, EARLY = {"exp": in_seconds(-60)}, {"nbf": in_seconds(100_000)}
         ({"exp": [9999999999]}, {}, 0, False),
         ({"nbf": "0"}, {}, 0, False),
         ({"nbf": {}}, {}, 0, False),
-        ({"exp": None, "nbf": None}, {}, 0, True),
-        (EXPIRED, {"claims_to_verify": ["nbf"]}, 0, True),
+        ({"exp": None}, {}, 0, False),
+        ({"nbf": None}, {}, 0, False),
+        (EXPIRED | LONG_SINCE, {"claims_to_verify": ["nbf"]}, 0, True),
         (EXPIRED, {"claims_to_verify": ["exp"]}, 0, False),
-        (EARLY, {"claims_to_verify": ["exp"]}, 0, True),
+        (EARLY | FOR_LONG, {"claims_to_verify": ["exp"]}, 0, True),
         (EARLY, {"claims_to_verify": ["nbf"]}, 0, False),
         (EXPIRED | EARLY, {"claims_to_verify": ["exp", "nbf"]}, 0, False),
-        ({"exp": "x"}, {"claims_to_verify": ["nbf"]}, 0, True),
-        ({}, {"claims_to_verify": ["exp", "nbf"]}, 0, True),
-        (EXPIRED | EARLY, {"claims_to_verify": []}, 0, True),
+        (FOR_LONG | EARLY, {"claims_to_verify": ["exp", "nbf"]}, 0, False),
+        (FOR_LONG | LONG_SINCE, {"claims_to_verify": ["nbf", "exp"]}, 0, True),
+        ({"exp": "x"} | LONG_SINCE, {"claims_to_verify": ["nbf"]}, 0, True),
+        ({}, {"claims_to_verify": ["exp"]}, 0, False),
+        (LONG_SINCE, {"claims_to_verify": ["exp"]}, 10**12, False),
+        (FOR_LONG, {"claims_to_verify": ["exp", "nbf"]}, 0, False),
+        ({"exp": None}, {"claims_to_verify": ["exp"]}, 0, False),
+        ({}, {"claims_to_verify": []}, 0, True),
+        (FOR_LONG, {"claims_to_verify": []}, 0, True),
+        (EXPIRED, {"claims_to_verify": []}, 0, False),
+        (EARLY, {"claims_to_verify": []}, 0, False),
     ],
 )
 def test_times(claims: dict[str, Any], config: dict[str, Any], grace_s: int, *, fits: bool) -> None:
@@ -241,6 +251,15 @@ def test_times(claims: dict[str, Any], config: dict[str, Any], grace_s: int, *, 
         put(gateway, "/routes/1", guarded(jwt_auth=config))
         headers = bearer(token(SECRET, {"key": "user-key"} | claims))
         assert await whose(gateway, headers=headers) == ((200, "jack") if fits else FAILED)
+
+    run(test, **RESOURCES)
+
+
+def test_claim_that_is_missing_is_told() -> None:
+    async def test(gateway: Gateway) -> None:
+        put(gateway, "/routes/1", guarded(jwt_auth={"claims_to_verify": ["nbf"]}))
+        (shown,) = challenges(await get(gateway, headers=bearer(GOOD)))
+        assert 'error_description="claim nbf is missing"' in shown
 
     run(test, **RESOURCES)
 
@@ -316,6 +335,43 @@ def test_only_the_token_that_counts_is_hidden() -> None:
                 assert received.line == b"GET /?jwt=other HTTP/1.1"
                 assert b"cookie: jwt=other" in received.lines
                 assert GOOD.encode() not in received.head
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_token_of_nobody_is_hidden_wherever_it_is(*, hidden: bool) -> None:
+    async def main() -> None:
+        config = {"hide_credentials": hidden, "anonymous_consumer": "anyone"}
+        async with Server() as server:
+            route = {"uri": "/*", "plugins": {"jwt-auth": config}, "upstream": to(server)}
+            anyone = {"username": "anyone"}
+            async with running(routes={"1": route}, consumers={"anyone": anyone, "jack": JACK}) as gateway:
+                headers = [*bearer("wrong"), ("Cookie", f"a=b;jwt={GOOD}")]
+                assert (await get(gateway, headers=headers, query=f"a=b&&jwt={GOOD}")).status == 200
+                received = server.requests[-1]
+                assert b"x-consumer-username: anyone" in received.lines
+                assert (b"wrong" in received.head) is not hidden
+                assert (GOOD.encode() in received.head) is not hidden
+                assert (b"cookie: a=b" in received.lines) is hidden
+
+    asyncio.run(main())
+
+
+def test_anonymous_request_without_a_token_is_sent_as_it_is() -> None:
+    async def main() -> None:
+        config = {"hide_credentials": True, "anonymous_consumer": "anyone", "header": "\N{UMBRELLA}"}
+        async with Server() as server:
+            route = {"uri": "/*", "plugins": {"jwt-auth": config}, "upstream": to(server)}
+            async with running(
+                routes={"1": route}, consumers={"anyone": {"username": "anyone"}}
+            ) as gateway:
+                headers = [("Cookie", "a=b;c"), ("Cookie", "d")]
+                assert (await get(gateway, headers=headers, query="a&&b")).status == 200
+                received = server.requests[-1]
+                assert received.line == b"GET /?a&&b HTTP/1.1"
+                kept = [line for line in received.lines if line.startswith(b"cookie")]
+                assert kept == [b"cookie: a=b;c", b"cookie: d"]
 
     asyncio.run(main())
 

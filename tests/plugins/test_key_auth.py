@@ -125,6 +125,23 @@ def test_key_of_nobody_is_hidden_too(*, hidden: bool) -> None:
             assert (b"apikey: sesame" in lines(server)) is not hidden
             assert (await get(gateway, query="a=b&apikey=sesame")).status == 200
             assert (b"sesame" in server.requests[-1].line) is not hidden
+            both = await get(gateway, headers=[("apikey", "sesame")], query="a=b&&apikey=sesame")
+            assert both.status == 200
+            assert (b"sesame" in server.requests[-1].head) is not hidden
+            assert (await get(gateway, query="a=b&&c")).status == 200
+            assert server.requests[-1].line == b"GET /?a=b&&c HTTP/1.1"
+
+    asyncio.run(main())
+
+
+def test_header_that_no_request_can_have() -> None:
+    async def main() -> None:
+        config = {"header": "\N{UMBRELLA}", "hide_credentials": True, "anonymous_consumer": "anyone"}
+        anyone = {"username": "anyone"}
+        async with (
+            Server() as server,
+            running(routes={"1": route(server, **config)}, consumers={"anyone": anyone}) as gateway,
+        ):
             assert (await get(gateway)).status == 200
 
     asyncio.run(main())

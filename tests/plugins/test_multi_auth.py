@@ -196,6 +196,16 @@ def test_wrong_config(config: dict[str, Any]) -> None:
     run(test, **RESOURCES)
 
 
+@pytest.mark.parametrize("inner", ["sesame", 5, [], None])
+def test_what_is_no_config_is_refused_by_name(inner: object) -> None:
+    async def test(gateway: Gateway) -> None:
+        config = {"auth_plugins": [{"key-auth": {}}, {"basic-auth": inner}]}
+        with pytest.raises(InvalidResource, match="config of plugin basic-auth: expected object, got"):
+            put(gateway, "/routes/1", guarded(multi_auth=config))
+
+    run(test, **RESOURCES)
+
+
 def test_no_consumer_holds_it() -> None:
     async def test(gateway: Gateway) -> None:
         with pytest.raises(InvalidResource):

@@ -42,6 +42,12 @@ def test_uuid() -> None:
     assert all(UUID(one).version == 4 and str(UUID(one)) == one for one in made)
 
 
+def test_uuidv7_sorts_by_when_it_was_made() -> None:
+    made = ids({"algorithm": "uuidv7"}, 50)
+    assert made == sorted(set(made))
+    assert all(UUID(one).version == 7 and str(UUID(one)) == one for one in made)
+
+
 def test_nanoid() -> None:
     made = ids({"algorithm": "nanoid"}, 50)
     assert len(set(made)) == 50
@@ -179,6 +185,7 @@ def test_ids_in_a_batch(where: str, came: str | None) -> None:
     [
         {"include_in_response": "bad_type"},
         {"algorithm": "bad_algorithm"},
+        {"algorithm": "uuidv5"},
         {"header_name": ""},
         {"header_name": "X Y"},
         {"header_name": "X\r\nY"},

@@ -5,7 +5,8 @@ import datetime
 import decimal
 import enum
 import uuid
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import msgspec
 import pytest
@@ -47,6 +48,25 @@ class Named(TypedDict):
 class Node(Struct):
     value: int
     children: list["Node"] = []
+
+
+T = TypeVar("T")
+Counts = NewType("Counts", dict[str, int])
+
+
+class Page(Struct, Generic[T]):
+    items: list[T]
+    first: T
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int = 0
+
+
+class Written(Struct, array_like=True):
+    name: str
+    age: int = 0
 
 
 class Echo(Procedure):
@@ -454,10 +474,15 @@ def test_keys_that_need_not_be_there_where_hints_are_strings() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"type": "Else"}, {"value.type": ["Invalid value 'Else'"]}),
+        ({"type": "Else"}, {"value.type": ['expected one of "Inner", "Outer"']}),
+        ({"type": 1}, {"value.type": ['expected one of "Inner", "Outer"']}),
         ({"value": 1}, {"value.type": ["required"]}),
         ({"type": "Inner"}, {"value.value": ["required"]}),
         ({"type": "Outer", "value": 1, "more": 1}, {"value.more": ["not expected"]}),
+        (
+            {"type": "Outer", "value": "x", "more": 1},
+            {"value.value": ["expected integer, got string"], "value.more": ["not expected"]},
+        ),
     ],
 )
 def test_faults_of_tagged_unions_stand_at_their_fields(value: Any, said: Any) -> None:
@@ -487,7 +512,65 @@ def test_choice_that_is_one_of_several_types() -> None:
     @app.method
     async def take(color: Color | int) -> None: ...
 
-    assert error(app, "take", ["green"])["data"] == {"color": ["Invalid enum value 'green'"]}
+    assert error(app, "take", ["green"])["data"] == {"color": ['expected one of "red", "blue"']}
+    assert error(app, "take", [None])["data"] == {"color": ["expected integer or string, got null"]}
+
+
+class Coded(Struct, array_like=True, tag="c"):
+    value: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (tuple[int, str], ["a", 1], {"[0]": "integer, got string", "[1]": "string, got integer"}),
+        (tuple[int, str], [1], {"": "array of length 2"}),
+        (Pair, ["a", "b"], {"[0]": "integer, got string", "[1]": "integer, got string"}),
+        (Pair, [], {"": "array of length 1 to 2"}),
+        (Written, [1, "b"], {"[0]": "string, got integer", "[1]": "integer, got string"}),
+        (Coded, ["x", 1], {"[0]": 'one of "c"'}),
+        (Written, [], {"": "array of at least length 1, got 0"}),
+        (Sequence[int], ["a", 1, "b"], {"[0]": "integer, got string", "[2]": "integer, got string"}),
+        (
+            Mapping[str, int],
+            {"a": "x", "b": "y"},
+            {".a": "integer, got string", ".b": "integer, got string"},
+        ),
+        (
+            Page[int],
+            {"items": ["a"], "first": 1.5},
+            {".items[0]": "integer, got string", ".first": "integer, got number"},
+        ),
+        (Counts, {"x": "a", "y": "b"}, {".x": "integer, got string", ".y": "integer, got string"}),
+        (Point | int, {"x": "a", "y": "b"}, {".x": "integer, got string", ".y": "integer, got string"}),
+        (list[int] | str, ["a", "b"], {"[0]": "integer, got string", "[1]": "integer, got string"}),
+        (
+            dict[str, int] | int,
+            {"a": None, "b": None},
+            {".a": "integer, got null", ".b": "integer, got null"},
+        ),
+    ],
+)
+def test_all_faults_inside_a_value_are_named(kind: Any, value: Any, said: dict[str, str]) -> None:
+    app = RpcApp()
+
+    async def take(value: Any) -> None: ...
+
+    take.__annotations__["value"] = kind
+    app.method(take)
+    expected = {f"value{place}": [f"expected {words}"] for place, words in said.items()}
+    assert error(app, "take", [value])["data"] == expected
+
+
+def test_rest_by_the_name_of_the_rest() -> None:
+    """Python takes `take(args=1)` for one of the `**kwargs`, whatever those by position are called."""
+    app = RpcApp()
+
+    @app.method
+    async def take(*args: int, **kwargs: int) -> list[Any]:
+        return [args, kwargs]
+
+    assert result(app, "take", {"args": 1, "kwargs": 2}) == [[], {"args": 1, "kwargs": 2}]
 
 
 def test_object_is_anything() -> None:

@@ -261,9 +261,10 @@ def test_raw_bodies(start: Start) -> None:
 # --- what goes wrong, and what is tried again
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
     error = failing(f"http://127.0.0.1:{free_port()}/rpc", retries=0)
     assert isinstance(error, Unreachable)
+    assert capsys.readouterr() == ("", "")  # who is told of it needs no log
     assert str(error).endswith("/rpc: the server cannot be connected to: connection refused")
 
 

@@ -1,6 +1,7 @@
 """The OpenRPC document: what a service is, from its signatures and docstrings."""
 
 import enum
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -117,6 +118,16 @@ def test_method_has_its_words_and_its_params() -> None:
         },
     }
     assert order["params"][2]["schema"]["default"] == "red"
+
+
+def test_words_of_a_partial_are_those_of_its_function() -> None:
+    async def add(a: int, b: int) -> int:
+        """The sum."""
+        return a + b
+
+    app = RpcApp()
+    app.method("more")(partial(add, 1))
+    assert app.openrpc()["methods"][0]["summary"] == "The sum."
 
 
 def test_methods_without_words_and_types_are_described_too() -> None:

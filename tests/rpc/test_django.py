@@ -18,7 +18,7 @@ from tests.asgi import django_site as _settings  # noqa: F401 - configures Djang
 from .asking import call
 from .exchange import Exchange, exchange
 
-app = RpcApp()
+app = RpcApp(max_body_bytes=4_000_000)
 later: list[str] = []
 NDJSON = "application/x-ndjson"
 
@@ -127,6 +127,19 @@ def test_under_wsgi() -> None:
     assert status == "200 OK"
     assert [answer["result"] for answer in json.loads(body)] == ["pong", "soon"]
     assert later == ["done"]
+
+
+@pytest.mark.parametrize("size", [3_000_000, 5_000_000])
+def test_a_body_may_be_as_large_as_the_app_says(size: int) -> None:
+    """Django would answer what is above its own limit of 2.5 MB with a page."""
+    said = [call("ping"), {"more": "x" * size}]
+    for status, body in ((post(said).status, post(said).body), under_wsgi(said)):
+        if size > app.limits.max_body_bytes:
+            assert str(status).startswith("413")
+            assert json.loads(body)["error"]["code"] == -32053
+        else:
+            assert str(status).startswith("200")
+            assert json.loads(body)[0]["result"] == "pong"
 
 
 def test_answers_in_lines_under_wsgi() -> None:

@@ -7,10 +7,10 @@ import structlog
 
 from batchway import rpc
 from batchway.errors import RouteNotFound
-from batchway.rpc import InternalError, InvalidParams, RpcApp, RpcError
+from batchway.rpc import Context, InternalError, InvalidParams, RpcApp, RpcError
 from batchway.rpc.errors import HttpMethodRefused, UnsupportedMediaType
 
-from .asking import answer, call, error, raw_answer
+from .asking import answer, call, error, raw_answer, run
 
 SECRET = "/home/me/secret.py"
 
@@ -85,6 +85,34 @@ def test_of_other_exceptions_clients_learn_an_id_that_the_log_has(kind: str, fai
     (entry,) = logs
     assert entry["event"] == "call failed"
     assert (entry["error_id"], entry["method"], repr(entry["exc_info"])) == (error_id, kind, repr(failure))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_method_cannot_end_the_server(kind: str) -> None:
+    app = app_that_raises(SystemExit(3))
+    app.method("fine")(lambda: 1)
+    failed, fine = answer(app, [call(kind, None, 1), call("fine", None, 2)])
+    assert (failed["error"]["code"], fine["result"]) == (-32603, 1)
+
+
+def test_neither_can_middleware_or_work_put_off() -> None:
+    async def leave(*_: object) -> None:
+        raise SystemExit
+
+    app = RpcApp()
+
+    @app.method
+    async def put_off(context: Context) -> str:
+        context.after(leave)
+        return "soon"
+
+    async def ask() -> bytes | None:
+        said = await app.handle(b'{"jsonrpc":"2.0","method":"put_off","id":1}')
+        await app.aclose()
+        return said
+
+    assert run(ask()) == b'{"jsonrpc":"2.0","result":"soon","id":1}'
+    assert error(RpcApp(batch_middleware=[leave]), "any")["code"] == -32603
 
 
 def test_each_failure_has_an_id_of_its_own() -> None:

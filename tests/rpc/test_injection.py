@@ -231,6 +231,125 @@ def test_classes_load_too() -> None:
     assert error(app, "take", ["3"])["data"] == {"user": ["expected integer, got string"]}
 
 
+class Account(Struct):
+    id: int
+
+
+async def load_account(id: int) -> Account:
+    return Account(id * 100)
+
+
+def test_what_is_loaded_may_be_left_out() -> None:
+    """Whether `None` stands within what is annotated, or beside it: nobody can send the object itself."""
+    app = RpcApp()
+
+    @app.method
+    async def within(account: Annotated[Account | None, Bind(load_account)] = None) -> Account | None:
+        return account
+
+    @app.method
+    async def beside(account: Annotated[Account, Bind(load_account)] | None = None) -> Account | None:
+        return account
+
+    for name in ("within", "beside"):
+        assert result(app, name) is None
+        assert result(app, name, [2]) == {"id": 200}
+        assert error(app, name, [{"id": 1}])["data"] == {"account": ["expected integer, got object"]}
+
+
+def test_a_part_of_a_parameter_cannot_be_loaded() -> None:
+    async def listed(accounts: list[Annotated[Account, Bind(load_account)]]) -> None: ...
+    async def keyed(accounts: dict[str, Annotated[Account, Inject]] | None) -> None: ...
+
+    for function in (listed, keyed):
+        with pytest.raises(
+            ConfigError, match="parameter accounts: Bind and Inject are for a whole parameter$"
+        ):
+            RpcApp(resolver=User).method(function)
+
+
+def test_each_of_the_rest_is_loaded() -> None:
+    app = RpcApp()
+
+    @app.method
+    async def listed(*users: Annotated[User, Bind(load_user)]) -> list[int]:
+        return [user.id for user in users]
+
+    @app.method
+    async def named(**users: Annotated[User, Bind(load_user)]) -> dict[str, int]:
+        return {name: user.id for name, user in users.items()}
+
+    assert result(app, "listed", [1, 2]) == [1, 2]
+    assert result(app, "listed") == []
+    assert result(app, "named", {"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    assert result(app, "named") == {}
+    assert error(app, "listed", [1, "x"])["data"] == {"users[1]": ["expected integer, got string"]}
+
+
+def test_rest_is_only_what_is_sent() -> None:
+    async def of_contexts(*contexts: Context) -> None: ...
+    async def of_paths(**users: Annotated[User, Bind(load_user, "a.b")]) -> None: ...
+    async def of_resolved(*databases: Annotated[Database, Inject]) -> None: ...
+
+    for function in (of_contexts, of_paths, of_resolved):
+        with pytest.raises(
+            ConfigError, match=r": \* and \*\* are for what is sent, each under its own name$"
+        ):
+            RpcApp(resolver=Database).method(function)
+
+
+def test_all_paths_that_are_wrong_are_named_before_anything_is_loaded() -> None:
+    loaded: list[int] = []
+
+    def load(id: int) -> None:
+        loaded.append(id)
+
+    app = RpcApp()
+
+    @app.method
+    async def take(
+        a: Annotated[None, Bind(load)],
+        b: Annotated[None, Bind(load, "order.b")],
+        c: Annotated[None, Bind(load, "order.c")],
+    ) -> None: ...
+
+    assert error(app, "take", {"a": 1, "order": {"b": "x"}})["data"] == {
+        "order.b": ["expected integer, got string"],
+        "order.c": ["required"],
+    }
+    assert loaded == []
+    assert result(app, "take", {"a": 1, "order": {"b": 2, "c": 3}}) is None
+    assert loaded == [1, 2, 3]
+
+
+def test_loader_may_ask_for_the_context_in_other_words() -> None:
+    async def load(id: int, context: Context | None, *, own: Annotated[Context, "mine"]) -> list[Any]:
+        assert context is own
+        return [id, own.method]
+
+    app = RpcApp()
+
+    @app.method
+    async def take(loaded: Annotated[list[Any], Bind(load)]) -> list[Any]:
+        return loaded
+
+    assert result(app, "take", [1]) == [1, "take"]
+
+
+def test_loader_that_cannot_be_called_is_refused_at_once() -> None:
+    def wants_more(id: int, database: str) -> None: ...
+    def wants_nothing() -> None: ...
+
+    for loader in (wants_more, wants_nothing):
+
+        async def take(loaded: Annotated[None, Bind(loader)]) -> None: ...
+
+        with pytest.raises(
+            ConfigError, match="parameter loaded: its loader gets what was sent, and the Context"
+        ):
+            RpcApp().method("take")(take)
+
+
 # --- resolver
 
 

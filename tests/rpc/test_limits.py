@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from batchway.rpc import Context, RpcApp, RpcLimits, TooMany
+from batchway.rpc import Context, RpcApp, RpcError, RpcLimits, TooMany
 
 from .asking import answer, ask, call, error, play, raw_answer, result, run
 
@@ -89,6 +89,25 @@ def test_result_that_is_too_large_keeps_its_neighbours(method: str) -> None:
     assert said[0]["result"] == "x" * 10
     assert said[1] == {"jsonrpc": "2.0", "error": TOO_LARGE, "id": 2}
     assert said[2]["result"] == "x" * 4990
+
+
+@pytest.mark.parametrize("method", ["text", "later"])
+def test_small_bounds_hold_too(method: str) -> None:
+    app = echoing(max_reply_bytes=100)
+    said = answer(app, [call(method, [10], 1), call(method, [200], 2)])
+    assert [said[0]["result"], said[1]] == ["x" * 10, {"jsonrpc": "2.0", "error": TOO_LARGE, "id": 2}]
+
+
+def test_data_of_an_error_may_be_too_large() -> None:
+    app = RpcApp(max_reply_bytes=500)
+
+    @app.method
+    async def fail(size: int) -> None:
+        raise RpcError(1, "Failed", "x" * size)
+
+    said = answer(app, [call("fail", [10], 1), call("fail", [600], 2)])
+    assert said[0]["error"] == {"code": 1, "message": "Failed", "data": "x" * 10}
+    assert said[1] == {"jsonrpc": "2.0", "error": TOO_LARGE, "id": 2}
 
 
 @pytest.mark.parametrize("method", ["text", "later"])

@@ -11,9 +11,10 @@ import pytest
 
 from batchway.errors import InvalidResource
 from batchway.gateway import Gateway
+from batchway.gateway.access_log import AccessLog, Format
 from batchway.model import Budget, Response
 from batchway.plugins import Registry
-from batchway.rpc import inside
+from batchway.rpc import inside, plugin
 from batchway.rpc.plugin import finish_apps
 from tests.loops import until
 from tests.plugins.gateways import document, get, header, new_batch, put, request, running, to
@@ -46,6 +47,7 @@ class Tennis(Procedure):
         return context.headers.get("x-consumer-username", "") + " " + context.client
 
 app = RpcApp([Tennis])
+by_get = RpcApp([Tennis], get=True)
 other = 1
 """
 
@@ -336,5 +338,109 @@ def test_what_calls_have_put_off_is_waited_for_at_the_end() -> None:
             assert document(await post(gateway, calls("tennis@put_off")))[0]["result"] == "soon"
         await finish_apps()
         assert sys.modules["rpc_service"].later == ["done"]
+
+    asyncio.run(main())
+
+
+LOGGED = "$status $rpc_index $rpc_method $rpc_code $batch_id"
+
+
+def logged(tmp_path: Path, *bodies: bytes, limit: int | None = None, **more: Any) -> list[list[str]]:
+    """The columns of the lines in the access log, without those of other requests."""
+
+    async def main() -> None:
+        async with running() as gateway:
+            writer = AccessLog(str(tmp_path / "access.log"), Format(LOGGED))
+            gateway.observers = (writer,)
+            route(gateway, **({"limit-count": {"count": limit, "time_window": 60}} if limit else {}))
+            for body in bodies:
+                await post(gateway, body, **more)
+            await until(lambda: not inside._running)
+            await writer.close()
+
+    asyncio.run(main())
+    return [line.split() for line in (tmp_path / "access.log").read_text().splitlines()]
+
+
+def test_each_call_has_a_line_in_the_access_log(tmp_path: Path) -> None:
+    note = b'{"jsonrpc":"2.0","method":"tennis@ping"}'
+    body = b"[" + note + b",1," + calls("tennis@ping", "tennis@ping")[1:]
+    lines = logged(tmp_path, body, limit=2)
+    assert [line[:4] for line in lines] == [
+        ["200", "0", "tennis@ping", "0"],
+        ["200", "1", "-", "-32600"],
+        ["200", "2", "tennis@ping", "0"],
+        ["200", "3", "tennis@ping", "-32005"],
+        ["200", "-", "-", "-"],
+    ]
+    (batch_id,) = {line[4] for line in lines}
+    assert len(batch_id) == 32
+
+
+def test_one_call_has_one_line(tmp_path: Path) -> None:
+    one = calls("tennis@none")[1:-1]
+    assert logged(tmp_path, one, b"{") == [
+        ["200", "-", "tennis@none", "-32601", "-"],
+        ["200", "-", "-", "-32700", "-"],
+    ]
+
+
+def test_request_that_the_app_does_not_look_at_has_one_line(tmp_path: Path) -> None:
+    lines = logged(tmp_path, calls("tennis@ping"), headers=[("content-encoding", "none")])
+    assert lines == [["415", "-", "-", "-32056", "-"]]
+
+
+def test_calls_by_get(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running() as gateway:
+            writer = AccessLog(str(tmp_path / "access.log"), Format(LOGGED))
+            gateway.observers = (writer,)
+            route(gateway, **{"json-rpc": {"app": "rpc_service:by_get"}})
+            for query in ("method=rpc.discover&id=1", "method=none&method=none", ""):
+                await get(gateway, "/rpc", query=query)
+            await writer.close()
+
+    asyncio.run(main())
+    assert (tmp_path / "access.log").read_text().splitlines() == [
+        "200 - rpc.discover 0 -", "200 - - -32600 -", "200 - - - -"
+    ]  # fmt: skip
+
+
+def test_calls_of_an_item_have_lines_with_the_id_of_its_batch(tmp_path: Path) -> None:
+    batch = new_batch()
+    lines = logged(tmp_path, calls("tennis@ping"), calls("tennis@ping")[1:-1], batch=batch)
+    assert lines == [
+        ["200", "0", "tennis@ping", "0", batch.id],
+        ["200", "-", "-", "-", batch.id],
+        ["200", "-", "tennis@ping", "0", batch.id],
+    ]
+
+
+def test_calls_that_are_answered_in_lines_are_logged_when_all_are(tmp_path: Path) -> None:
+    lines = logged(tmp_path, calls("tennis@ping", "tennis@none"), headers=LINES)
+    assert [line[1:4] for line in lines] == [
+        ["0", "tennis@ping", "0"], ["1", "tennis@none", "-32601"], ["-", "-", "-"]
+    ]  # fmt: skip
+
+
+def test_request_that_is_refused_for_what_is_no_call_has_one_line(tmp_path: Path) -> None:
+    lines = logged(tmp_path, b"[1,2]", b"[1,2]", limit=1)
+    assert [line[:4] for line in lines] == [
+        ["200", "0", "-", "-32600"],
+        ["200", "1", "-", "-32600"],
+        ["200", "-", "-", "-"],
+        ["503", "-", "-", "-"],
+    ]
+
+
+def test_calls_are_watched_only_for_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> None:
+        raise AssertionError
+
+    async def main() -> None:
+        async with running() as gateway:
+            route(gateway)
+            monkeypatch.setattr(plugin, "Watch", never)
+            assert document(await post(gateway, calls("tennis@ping")))[0]["result"] == "pong"
 
     asyncio.run(main())

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import Struct
@@ -412,6 +412,26 @@ def test_host_that_is_not_one(server: Server, head: bytes) -> None:
 def test_two_hosts_in_http_1_0(server: Server) -> None:
     head = b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"
     assert server.runner.run(refused(server, 400, head)) == "exactly one Host header is expected"
+
+
+@pytest.mark.parametrize("host", ["a/b", "a b", "user@a", "a?b", "a#b", "a\\b", "/", "a\x7f", "a\tb"])
+def test_what_is_no_host(server: Server, host: str) -> None:
+    head = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    expected = {"the Host header has characters that no host has", "the request is not HTTP/1.1"}
+    assert server.runner.run(refused(server, 400, head)) in expected
+
+
+@pytest.mark.parametrize(
+    "host", ["a_b.test:80", "[::1]:8080", "[fe80::1%25eth0]", "a%20b", "B\xfccher", "a,b"]
+)
+def test_what_may_be_a_host(server: Server, host: str) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            head = f"GET / HTTP/1.1\r\nHost: {host} \r\n\r\n".encode("latin-1")
+            assert (await client.ask(head)).status == 200
+        assert server.seen[0].headers == [(b"host", host.encode("latin-1"))]
+
+    server.runner.run(main())
 
 
 @pytest.mark.parametrize(
@@ -893,3 +913,63 @@ def test_connection_that_has_ended_leaves_nothing(
         server.runner.run(main())
     finally:
         gc.enable()
+
+
+# --- the end of the listener
+
+
+def connections(server: Server) -> list[protocol.BoundedProtocol]:
+    return [cast(protocol.BoundedProtocol, one) for one in server.listener._server.server_state.connections]
+
+
+def test_a_draining_connection_says_so_with_its_next_answer(server: Server) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            assert "connection" not in (await client.ask(get())).headers
+            for connection in connections(server):
+                connection.drain()
+            answer = await client.ask(get())
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert await client.rest() == b""
+
+    server.runner.run(main())
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_request_that_is_there_when_the_listener_ends_is_answered(server: Server, *, used: bool) -> None:
+    async def main() -> None:
+        async with server.client() as client:
+            if used:
+                await client.ask(get())
+            await until(lambda: connections(server))
+            server.app.go_on.clear()
+            await client.send(get("/held"))
+            for connection in connections(server):
+                connection.shutdown()  # it may have been read by now, or not
+            server.app.go_on.set()
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert await client.rest() == b""
+
+    server.runner.run(main())
+
+
+def test_half_a_head_is_awaited_for_a_moment_when_the_listener_ends(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_DRAINING_S", HASTE_S)
+
+    async def main() -> None:
+        async with server.client() as whole, server.client() as half:
+            for client in (whole, half):
+                await client.ask(get())
+                await client.send(get()[:-2])
+            await until(lambda: [one for one in connections(server) if one._in_head][1:])
+            for connection in connections(server):
+                connection.shutdown()
+            answer = await whole.ask(b"\r\n")
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert HASTE_S <= await passed(half.has_answer) < 2 * HASTE_S
+            assert (await half.answer()).status == 408
+
+    server.runner.run(main())

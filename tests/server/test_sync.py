@@ -166,6 +166,21 @@ def test_all_that_is_there_is_loaded(runner: asyncio.Runner) -> None:
     runner.run(main())
 
 
+def test_what_is_served_is_told_as_it_is_stored(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        async with set_up() as it:
+            first = it.store.has("/routes/1", route("/1"))
+            it.store.has("/routes/2", {"uri": 5})
+            await it.follow()
+            assert list(it.sync.served()) == [first], "what cannot be used is not served"
+            await it.sync.applied(it.store.write("/routes/1", route("/new")))
+            assert list(it.sync.served()) == [it.store.entries["/routes/1"]]
+            await it.sync.applied(it.store.erase("/routes/1"))
+            assert list(it.sync.served()) == []
+
+    runner.run(main())
+
+
 def test_load_again_forgets_what_is_gone(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with set_up() as it:

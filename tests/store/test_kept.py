@@ -1,6 +1,7 @@
 """What forked processes share of a file."""
 
 import os
+import warnings
 
 import pytest
 
@@ -14,7 +15,10 @@ def kept() -> Kept:
 
 def in_child(work: object) -> int:
     """The exit code of a forked process that does `work`."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # A thread of an earlier test may be at its very end; the child takes no lock that it could have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         os._exit(work())  # type: ignore[operator]
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchway.errors import StoreError
-from batchway.store.base import Conflict, Entry, Store
+from batchway.store.base import Conflict, Entry, Store, Unchanged
 from batchway.store.file import SCHEMA_VERSION
 from batchway.store.sqlite import SqliteStore
 
@@ -95,6 +95,18 @@ def test_a_put_may_require_other_keys(runner: Runner, store: SqliteStore) -> Non
     with pytest.raises(Conflict, match="/c has gone meanwhile"):
         runner.run(store.put("/d", b"", requires=["/a", "/c"]))
     assert [entry.key for entry in runner.run(store.list("")).entries] == ["/a", "/b"]
+
+
+def test_a_put_may_want_what_begins_alike_unchanged(runner: Runner, store: SqliteStore) -> None:
+    runner.run(store.put("/a/1", b"0"))
+    seen = runner.run(store.list("/a/")).revision
+    runner.run(store.put("/b/1", b""))
+    runner.run(store.put("/a/2", b"", unchanged=Unchanged("/a/", seen)))
+
+    with pytest.raises(Conflict, match="/a/2 has been changed meanwhile, after revision 1"):
+        runner.run(store.put("/a/3", b"", unchanged=Unchanged("/a/", seen)))
+    runner.run(store.delete("/a/2"))
+    assert runner.run(store.put("/a/3", b"", unchanged=Unchanged("/a/", seen))).mod_revision == 5
 
 
 def test_delete_refuses_when_anything_was_written_since(runner: Runner, store: SqliteStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 from batchway.store import sqlite
 from batchway.store.base import Compacted, Entry, Event
 from batchway.store.sqlite import SqliteStore
+from tests.loops import until
 
 from .watching import take
 
@@ -109,11 +110,18 @@ def test_a_write_that_was_cancelled_too_late_wakes_the_watch(
 def test_closing_the_store_ends_the_watch(runner: Runner, path: Path) -> None:
     async def scenario() -> list[Event]:
         store = await SqliteStore.open(path)
-        watching = asyncio.create_task(take(store, 0, 99))
+        events: list[Event] = []
+
+        async def watch() -> None:
+            async for event in store.watch(0):
+                events.append(event)  # noqa: PERF401 - as they come
+
+        watching = asyncio.create_task(watch())
         await store.put("/a", b"1")
-        await asyncio.sleep(0.02)
+        await until(lambda: events)
         await store.close()
-        return await watching
+        await asyncio.wait_for(watching, 30)
+        return events
 
     assert len(runner.run(scenario())) == 1
 

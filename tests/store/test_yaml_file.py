@@ -23,7 +23,8 @@ PATIENCE_S = 10.0
 
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchway.store.yaml_file.SETTLE_S", 0.001)
+    # Longer than the clock of a file system takes for a tick: two versions within one look the same.
+    monkeypatch.setattr("batchway.store.yaml_file.SETTLE_S", 0.012)
     monkeypatch.setattr("batchway.store.yaml_file.POLL_S", 0.05)
 
 
@@ -387,6 +388,7 @@ def test_file_that_never_rests_is_read_all_the_same(
     async def main() -> None:
         marks = itertools.count()
         monkeypatch.setattr(yaml_file, "_mark", lambda _: (next(marks),))
+        monkeypatch.setattr(yaml_file, "SETTLE_S", 0.001)
         async with opened(path) as store:
             assert await pairs(store) == {"/a": b"1", "/b": b"1"}
 

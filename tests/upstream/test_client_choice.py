@@ -16,7 +16,8 @@ from tests.loops import pass_time, settle, until
 from .asking import BLOCK, Client, budget, request
 from .servers import Peer, Script, Server, answer_all, closed_port
 
-NO_PROBES = {"healthy": {"interval": 100_000}, "unhealthy": {"interval": 100_000}}
+NO_PROBES = {"healthy": {"interval": 10**12}, "unhealthy": {"interval": 10**12}}
+"""The first one comes at random within an interval."""
 LONG = 1 << 20
 
 

@@ -210,7 +210,10 @@ def test_tcp_probe_only_connects(runner: asyncio.Runner) -> None:
         async with Server(say_nothing) as silent, Client.running() as client:
             upstream = client.upstream([silent.port, closed_port()], checks=checks({"type": "tcp"}))
             await turn(upstream, "healthy", "unhealthy")
-            assert silent.peers
+            await pass_time(1.2)  # it was healthy before it was probed
+            await until(lambda: silent.peers)
+            await settle(50)
+            assert statuses(upstream) == ["healthy", "unhealthy"]
             assert silent.requests == []
             upstream.close()
 
@@ -264,6 +267,11 @@ def test_https_probe(
             active_ = {"type": "https", "timeout": 30, **active}
             upstream = client.upstream([server.port, closed_port()], scheme="https", checks=checks(active_))
             await turn(upstream, expected, "unhealthy")
+            if expected == "healthy":
+                await pass_time(1.2)  # it was that before it was probed
+                await until(lambda: server.requests)
+                await settle(50)
+                assert statuses(upstream) == [expected, "unhealthy"]
             upstream.close()
 
     runner.run(main())
@@ -465,7 +473,7 @@ def test_requests_under_way_through_the_old_client_count_for_the_new(runner: asy
     async def main() -> None:
         async with Server(say_nothing) as stuck, Server() as good, Client.running() as client:
             passive = {"unhealthy": {"tcp_failures": 1}}
-            active = {"healthy": {"interval": 1000}, "unhealthy": {"interval": 1000}}
+            active = {"healthy": {"interval": 10**12}, "unhealthy": {"interval": 10**12}}  # none is to come
             properties: dict[str, Any] = {"checks": {"active": active, "passive": passive}, "retries": 0}
             old = client.upstream([stuck.port, good.port], **properties)
             sending = asyncio.create_task(old.send(request("POST"), BLOCK))

@@ -17,7 +17,8 @@ from .asking import BLOCK, DNS_TIMEOUT_S, Client, request
 from .nameserver import Nameserver, Record
 from .servers import Server, closed_port
 
-NO_PROBES = {"healthy": {"interval": 100_000}, "unhealthy": {"interval": 100_000}}
+NO_PROBES = {"healthy": {"interval": 10**12}, "unhealthy": {"interval": 10**12}}
+"""The first one comes at random within an interval."""
 
 
 @asynccontextmanager

@@ -178,7 +178,8 @@ class _Request(Struct):
         ttl_s = call.ttl_s(asked.args)
         body = await self._body("new configuration" if asked.method == "PATCH" else "configurations")
         if asked.method == "PUT":
-            return await resources.put(place, body, access, ttl_s=ttl_s)
+            forced = call.flag(asked.args, "force")
+            return await resources.put(place, body, access, ttl_s=ttl_s, forced=forced)
         if asked.method == "POST":
             return await resources.post(place, body, access, ttl_s=ttl_s)
         return await resources.patch(place, asked.sub_path, body, access, ttl_s=ttl_s)

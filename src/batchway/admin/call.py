@@ -83,7 +83,7 @@ def parse_call(method: str, segments: Sequence[str], args: dict[str, str]) -> Ca
     _check_method(method, kind, has_id=bool(id_), has_sub_path=bool(sub_path))
     if sub_path and ("" in sub_path or len(sub_path) > MAX_DEPTH):
         raise Unknown("not found: no sub-path")
-    _check_args(method, args, is_list=not id_)
+    _check_args(method, kind, args, is_list=not id_)
     if id_:
         check_id(kind, id_)
     return Call(method, Place(kind, id_ or None, parent), tuple(sub_path), args)
@@ -127,10 +127,12 @@ def _check_method(method: str, kind: Kind, *, has_id: bool, has_sub_path: bool) 
         raise MethodNotAllowed([name for name in allowed if name != "POST" or not has_id])
 
 
-def _check_args(method: str, args: dict[str, str], *, is_list: bool) -> None:
+def _check_args(method: str, kind: Kind, args: dict[str, str], *, is_list: bool) -> None:
     known = {"api_key"}
     # of a read, a time to live asks nothing that would be ignored
     known.add("force" if method == "DELETE" else "ttl")
+    if method == "PUT" and kind.name == "global_rules":
+        known.add("force")
     if method in READS and is_list:
         known |= listing.ARGUMENTS
     for name in args:

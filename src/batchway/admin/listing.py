@@ -81,11 +81,9 @@ def _pattern(args: Mapping[str, str], name: str) -> re.Pattern[str] | None:
 
 
 def _page(args: Mapping[str, str]) -> tuple[int, int | None]:
-    """Number and size of the page. As APISIX, a page below 1 is the first."""
-    if not args.keys() & {"page", "page_size"}:
-        return 1, None
-    size = _number(args.get("page_size", ""))
-    if size not in PAGE_SIZES:
+    """Number and size of the page. As in APISIX, one below 1 is the first, one without a size has all."""
+    size = _number(args["page_size"]) if "page_size" in args else None
+    if "page_size" in args and size not in PAGE_SIZES:
         raise BadArgument("page_size must be between 10 and 500")
     page = _number(args.get("page", "1"))
     if page is None:

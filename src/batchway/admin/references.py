@@ -9,7 +9,7 @@ import msgspec
 from batchway.admin.access import FindHolder, PluginSchemas
 from batchway.admin.kinds import KINDS, Document, Place, locate
 from batchway.errors import InvalidResource
-from batchway.store.base import Entry, Store
+from batchway.store.base import Entry, Store, Unchanged
 
 
 class ParentMissing(Exception):
@@ -97,14 +97,18 @@ def _upstream_ids(value: object) -> Iterator[str]:
             yield from _upstream_ids(inner)
 
 
-async def check_rules(store: Store, place: Place, document: Document) -> None:
-    """Raises InvalidResource if another global rule has one of the plugins: only one of them could hold."""
+async def check_rules(store: Store, place: Place, document: Document) -> Unchanged | None:
+    """What has to hold when `document` is written, so that no other global rule has one of its plugins.
+
+    Only one of them could hold. Raises InvalidResource if one has.
+    """
     if place.kind.name != "global_rules":
-        return
+        return None
     listing = await store.list(place.collection)
     for entry in listing.entries:
         if entry.key != place.key:
             _check_apart(document, entry.key.removeprefix(place.collection), _decoded(entry))
+    return Unchanged(place.collection, listing.revision)
 
 
 def check_rule(id_: str, rule: Document, others: dict[str, Document]) -> None:

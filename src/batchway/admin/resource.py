@@ -22,7 +22,7 @@ from batchway.admin.references import (
 )
 from batchway.config.resources.common import shown
 from batchway.errors import InvalidResource, StoreError
-from batchway.store.base import Conflict, Entry, Store
+from batchway.store.base import Conflict, Entry, Store, Unchanged
 
 PREFIX = "/apisix"
 """What stands before a key of the store in an answer: APISIX's etcd prefix."""
@@ -62,19 +62,12 @@ class Resources:
         applied: Callable[[int], Awaitable[None]],
         find_holder: FindHolder = no_holder,
         now: Callable[[], float] = time.time,
-        *,
-        as_whole: bool = False,
     ) -> None:
-        """`find_holder` knows all that `applied` has returned for.
-
-        `as_whole`: what is written was checked together, so that on the way there global rules may
-        have a plugin in common.
-        """
+        """`find_holder` knows all that `applied` has returned for."""
         self._store = store
         self._applied = applied
         self._find_holder = find_holder
         self._now = now
-        self._as_whole = as_whole
         # The store sees to it that nobody gets in between; those here need not even try.
         self._writing = asyncio.Lock()
 
@@ -106,13 +99,23 @@ class Resources:
         return not place.kind.parent or await self._store.get(_parent(place).key) is not None
 
     async def put(
-        self, place: Place, body: object, access: Access, *, ttl_s: float | None = None
+        self,
+        place: Place,
+        body: object,
+        access: Access,
+        *,
+        ttl_s: float | None = None,
+        forced: bool = False,
     ) -> Answer:
-        """Make the resource, or replace it. If `place` has no id, the document has it."""
+        """Make the resource, or replace it. If `place` has no id, the document has it.
+
+        `forced`: a global rule may have plugins that another one has. It is for the moment in which they
+        move from the one to the other: of the two, only that of the rule whose id comes last holds.
+        """
         kind, document = place.kind, _object(place.kind, body)
         if place.id is None and not kind.is_plain:
             place = msgspec.structs.replace(place, id=_own_id(kind, document))
-        entry = await self._write(place, lambda _: _as_new(kind, document), access, ttl_s)
+        entry = await self._write(place, lambda _: _as_new(kind, document), access, ttl_s, forced=forced)
         status = 201 if entry.create_revision == entry.mod_revision else 200
         return _written(status, entry, kind, access)
 
@@ -176,17 +179,21 @@ class Resources:
                 continue
         raise _too_busy(place.key)
 
-    async def _write(self, place: Place, make: Make, access: Access, ttl_s: float | None) -> Entry:
+    async def _write(
+        self, place: Place, make: Make, access: Access, ttl_s: float | None, *, forced: bool = False
+    ) -> Entry:
         """Write what `make` makes of the document that is there, if nothing came between."""
         async with self._writing:
-            entry = await self._try_write(place, make, access, ttl_s)
+            entry = await self._try_write(place, make, access, ttl_s, forced=forced)
             if holds_identities(place):  # the next write must find it among those that are held
                 await self._applied(entry.mod_revision)
                 return entry
         await self._applied(entry.mod_revision)
         return entry
 
-    async def _try_write(self, place: Place, make: Make, access: Access, ttl_s: float | None) -> Entry:
+    async def _try_write(
+        self, place: Place, make: Make, access: Access, ttl_s: float | None, *, forced: bool
+    ) -> Entry:
         key, kind = place.key, place.kind
         plugins, keyring = access.plugins.plugins, access.keyring
         for _ in range(_ATTEMPTS):
@@ -194,7 +201,7 @@ class Resources:
             old_document = None if old is None else _plain(old, kind, access)
             document = self._complete(place, make(old_document), old_document)
             document = sealing.unseal(document, kind, plugins, keyring)
-            requires = await self._check(place, document, access)
+            requires, unchanged = await self._check(place, document, access, forced=forced)
             value = msgspec.json.encode(sealing.seal(document, kind, plugins, keyring))
             try:
                 return await self._store.put(
@@ -203,14 +210,17 @@ class Resources:
                     expected_revision=old.mod_revision if old else None,
                     create_only=old is None,
                     requires=requires,
+                    unchanged=unchanged,
                     ttl_s=ttl_s,
                 )
             except Conflict:  # another process was faster: once more, with what it wrote
                 continue
         raise _too_busy(key)
 
-    async def _check(self, place: Place, document: Document, access: Access) -> Sequence[str]:
-        """The keys that have to be there when `document` is written.
+    async def _check(
+        self, place: Place, document: Document, access: Access, *, forced: bool
+    ) -> tuple[Sequence[str], Unchanged | None]:
+        """The keys that have to be there when `document` is written, and what must be as it was.
 
         Raises InvalidResource, or ParentMissing, if it cannot be.
         """
@@ -218,9 +228,7 @@ class Resources:
         place.kind.check(place.id or "", document, access.plugins)
         requires = await check_references(self._store, place, document)
         check_identities(place, document, access.plugins, self._find_holder)
-        if not self._as_whole:
-            await check_rules(self._store, place, document)
-        return requires
+        return requires, None if forced else await check_rules(self._store, place, document)
 
     def _complete(self, place: Place, document: Document, old: Document | None) -> Document:
         """The document as it is stored, but for its secrets: with its id, its times and the defaults."""

@@ -36,6 +36,8 @@ class Change(Struct, frozen=True):
 
     place: Place
     document: Document | None
+    forced: bool = False
+    """A global rule that has for a moment what another one has, too: it is on its way from there."""
 
 
 class NotWritten(Exception):
@@ -116,7 +118,7 @@ class LocalStore:
         access = Access((), (), self._registry, keyring(self._settings))
         store = await SqliteStore.open(self._path)
         try:
-            resources = Resources(store, _applied, as_whole=True)
+            resources = Resources(store, _applied)
             for change in changes:
                 await _make(resources, change, access)
                 done()
@@ -129,7 +131,7 @@ async def _make(resources: Resources, change: Change, access: Access) -> None:
         if change.document is None:
             await resources.delete(change.place, force=True)
         else:
-            await resources.put(change.place, change.document, access)
+            await resources.put(change.place, change.document, access, forced=change.forced)
     except (InvalidResource, ParentMissing) as error:
         raise NotWritten(change.place, str(error)) from None
     except NotFound:

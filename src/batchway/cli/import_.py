@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from batchway.admin import declaration, resource_file, whole
 from batchway.admin.kinds import Document, Place
 from batchway.admin.whole import Resource
-from batchway.cli import difference
+from batchway.cli import difference, import_rules
 from batchway.cli.failures import BadFile
 from batchway.cli.foreign import as_sections
 from batchway.cli.holder import Change, Holder, NotWritten, chosen, options
@@ -43,19 +43,26 @@ class Plan(Struct, frozen=True):
     added: list[Resource]
     changed: list[tuple[Resource, Document]]
     """With the document that is there."""
-    removed: list[Place]
+    removed: list[tuple[Place, Document]]
+    """Likewise."""
     unchanged: int
 
     @property
     def changes(self) -> list[Change]:
         """The writes."""
         put = [*(resource for resource, _ in self.changed), *self.added]
-        put.sort(key=lambda resource: apply.rank(resource.place.key))
-        gone = sorted(self.removed, key=lambda place: -apply.rank(place.key))
-        return [
-            *(Change(resource.place, resource.document) for resource in put),
-            *(Change(place, None) for place in gone),
+        rules = [resource for resource in put if resource.place.kind.name == import_rules.KIND]
+        changes = [
+            Change(one.place, one.document) for one in put if one.place.kind.name != import_rules.KIND
         ]
+        changes += import_rules.ordered(rules, self._old_rules())
+        changes.sort(key=lambda change: apply.rank(change.place.key))
+        gone = sorted((place for place, _ in self.removed), key=lambda place: -apply.rank(place.key))
+        return [*changes, *(Change(place, None) for place in gone)]
+
+    def _old_rules(self) -> dict[str, Document]:
+        old = [*((resource.place, document) for resource, document in self.changed), *self.removed]
+        return {place.key: document for place, document in old if place.kind.name == import_rules.KIND}
 
     def __str__(self) -> str:
         counts = (
@@ -160,7 +167,7 @@ def _plan(
         else:
             plan.changed.append((resource, existing[key][1]))
     if prune:
-        plan.removed.extend(place for key, (place, _) in existing.items() if key not in resources)
+        plan.removed.extend(held for key, held in existing.items() if key not in resources)
     return Plan(plan.added, plan.changed, plan.removed, same)
 
 
@@ -183,7 +190,7 @@ def _show(plan: Plan, target: Holder) -> None:
         found = changed_properties(resource, old)
         for line in difference.changed(resource, old, found, plugins):
             click.echo(line)
-    for place in plan.removed:
+    for place, _ in plan.removed:
         click.echo(difference.removed(place))
     click.echo(f"{'to do' if plan.changes else 'nothing to do'}: {plan}")
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from batchway.admin.kinds import KINDS, Document, Place, locate
+from batchway.admin.kinds import KINDS, locate
 from batchway.cli.failures import NoAnswer
 from batchway.cli.holder import Change, Held, NotWritten
 from batchway.cli.post import Endpoint, parse_url
@@ -19,8 +19,8 @@ from batchway.plugins import Plugin, Registry
 
 TIMEOUT_S = 60.0
 PREFIX = "/apisix/admin"
-_WITH_THEIR_OWN = frozenset({"global_rules", "consumers", "credentials"})
-"""A plugin, or keys. Nothing names these kinds."""
+_WITH_KEYS = frozenset({"consumers", "credentials"})
+"""Which nobody else may have. Nothing names these kinds."""
 _MAX_ANSWER_BYTES = 1 << 30
 _HINTS = {
     401: ": check --key",
@@ -75,14 +75,14 @@ class RemoteGateway:
         """See Holder."""
 
     def write(self, changes: Iterable[Change], done: Callable[[], None]) -> None:
-        """See Holder. What has something that nobody else may have goes first, if it goes."""
-        for place, document in sorted(
-            ((change.place, change.document) for change in changes), key=_comes_later
-        ):
+        """See Holder. Of consumers and what they hold, those that go do so first."""
+        for change in sorted(changes, key=_comes_later):
+            place, document = change.place, change.document
             path = "/".join(quote(step, safe="") for step in place.key.split("/"))
             if document is None:
                 status, answer = self._ask("DELETE", path + "?force=true")
             else:
+                path += "?force=true" if change.forced else ""
                 status, answer = self._ask("PUT", path, json.dumps(document).encode())
             if status >= 400 and not (document is None and status == 404):
                 raise NotWritten(place, _why(status, answer))
@@ -111,9 +111,8 @@ class RemoteGateway:
             raise NoAnswer(f"{self._endpoint}: what answers there is no Admin API: check --admin") from None
 
 
-def _comes_later(change: tuple[Place, Document | None]) -> bool:
-    place, document = change
-    return document is not None or place.kind.name not in _WITH_THEIR_OWN
+def _comes_later(change: Change) -> bool:
+    return change.document is not None or change.place.kind.name not in _WITH_KEYS
 
 
 def _why(status: int, answer: Any) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from batchway.cli import attributes, logs
 from batchway.cli.config_option import config_option
-from batchway.config import Settings, ensure_admin_key, load
+from batchway.config import Settings, document, ensure_admin_key, load
 from batchway.errors import ConfigError
 from batchway.plugins import all_plugins
 from batchway.server import make_registry, run
@@ -33,7 +33,20 @@ def serve(path: Path) -> None:
       1  a port is taken, or the store cannot be opened
       2  the config file is wrong
     """
-    run(_settings(path), lambda: _settings(path), lambda settings: logs.configure(settings.log))
+    settings = _settings(path)
+    is_file = path.exists()
+    run(settings, lambda: _again(path, is_file=is_file), lambda settings: logs.configure(settings.log))
+
+
+def _again(path: Path, *, is_file: bool) -> Settings:
+    """As `_settings`; raises ConfigError also if a file that was there says nothing.
+
+    Who saves a file empties it first, or moves it away. All defaults are not what was meant by that, and a
+    new admin key, written by us, would end what is being written.
+    """
+    if is_file and not (document.read(path) or "").strip():
+        raise ConfigError(f"{path}: it is empty or gone: reload again once it is written")
+    return _settings(path)
 
 
 def _settings(path: Path) -> Settings:

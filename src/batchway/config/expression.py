@@ -125,6 +125,17 @@ _JOINTS: dict[str, Callable[[tuple[Expression, ...]], Expression]] = {
 
 _OF_BODIES = ("post_arg", "graphql_")
 """APISIX's variables that need the request's body."""
+_NOT_HERE = tuple(
+    """ssl_ geoip_ geoip2_ realip_ proxy_protocol_ tcpinfo_ sent_http_ sent_trailer_ upstream_http_
+    upstream_trailer_ upstream_cookie_""".split()
+)
+"""How names begin that nginx has variables for, and batchway has none."""
+_NONE_OF_OURS = frozenset(
+    """binary_remote_addr connection connection_requests connection_time document_root http2 http3 https
+    nginx_version pid proxy_add_x_forwarded_for proxy_host proxy_port realpath_root remote_user request
+    request_body request_body_file request_completion request_filename request_length""".split()
+)
+"""Others of nginx's that nothing gives a value in a condition."""
 
 
 def _condition(condition: Sequence[Any], where: str) -> Expression:
@@ -134,6 +145,9 @@ def _condition(condition: Sequence[Any], where: str) -> Expression:
     if name.startswith(_OF_BODIES):
         # It would never have a value, and a condition that is turned round would hold for everybody.
         msg = f"{where}[0]: variables of the body are not supported by batchway, got {shown(name)}"
+        raise ValueError(msg)
+    if name in _NONE_OF_OURS or name.startswith(_NOT_HERE):  # likewise
+        msg = f"{where}[0]: this variable is not supported by batchway, got {shown(name)}"
         raise ValueError(msg)
     if operator in _PATTERNS:
         return _matching(name, compile_pattern(value, f"{where}[{at}]", **_PATTERNS[operator]), is_turned)

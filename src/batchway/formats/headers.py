@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from batchway.model import HOP_BY_HOP, Headers
+from batchway.model import HOP_BY_HOP, NO_HOST, Headers
 
 Wanted = dict[bytes, tuple[bytes, ...]]
 """Lower-case name to values; no value: that header is not to be inherited."""
@@ -43,6 +43,10 @@ def parse(given: Mapping[str, Any], protected: frozenset[bytes]) -> Wanted:
             continue
         values = value if isinstance(value, list) else (value,)
         wanted[key] = tuple(_value(name, one) for one in values if one is not None)
+    if any(host.translate(None, NO_HOST) != host for host in wanted.get(b"host", ())):
+        # As for a request from the wire.
+        message = 'invalid characters found in header value of "Host"'
+        raise BadHeader(message)
     return wanted
 
 

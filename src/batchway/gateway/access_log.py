@@ -1,4 +1,4 @@
-"""The access log: a line for each request and for each item of a batch, in a format as nginx's.
+"""The access log: a line for each request, each item of a batch and each call, in a format as nginx's.
 
 Source: nginx, ngx_http_log_module. A line is made at once and written soon, by a thread: a disk that is
 slow, or a pipe that nobody reads, holds up no request.
@@ -9,7 +9,7 @@ import base64
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from threading import Thread
 import structlog
 
 from batchway.errors import ConfigError
+from batchway.model import CallReport
 from batchway.plugins import Context
 
 FORMAT = (
@@ -26,6 +27,10 @@ FORMAT = (
     " $route_id $consumer_name $batch_id"
 )
 """An item's `batch_id` is that of the request that carried it."""
+CALL_FORMAT = FORMAT + ' $rpc_index "$rpc_method" $rpc_code'
+"""Of JSON-RPC calls."""
+MAX_METHOD = 128
+"""Characters of a method's name: clients may send any."""
 DEFAULT_PATH = "logs/access.log"
 FLUSH_S = 0.2
 CLOSE_S = 5.0
@@ -39,25 +44,72 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TO_ESCAPE = re.compile(r'[\x00-\x1f"\\\x7f-\U0010ffff]')
 _TO_ESCAPE_IN_JSON = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
 
-Format = Callable[[Context], str]
+
+def _method(call: CallReport) -> str | None:
+    name = call.method
+    return name if name is None or len(name) <= MAX_METHOD else f"{name[:MAX_METHOD]}..."
 
 
-def compile_format(template: str, *, json: bool = False) -> Format:
-    """What makes a line of a request; with `json`, values are escaped as in a JSON string."""
-    pieces = _VARIABLE.split(template)
-    literals = pieces[::3]
-    names = [one or other for one, other in zip(pieces[1::3], pieces[2::3], strict=True)]
-    escape, missing = (_escape_in_json, "") if json else (_escape, "-")
+_Find = Callable[[CallReport], str | None]
 
-    def make(context: Context) -> str:
-        parts = [literals[0]]
-        for name, literal in zip(names, literals[1:], strict=True):
-            value = log_variable(context, name)
-            parts.append(missing if not value else escape(value))
-            parts.append(literal)
+_OF_SINGLE: dict[str, _Find] = {
+    "rpc_method": _method,
+    "rpc_code": lambda call: None if call.code is None else str(call.code),
+}
+_OF_CALL: dict[str, _Find] = {
+    **_OF_SINGLE,
+    "rpc_index": lambda call: str(call.index),
+    "request_time": lambda call: f"{call.took_s:.3f}",
+    "body_bytes_sent": lambda _: "0",  # they are in the line of the batch
+    "bytes_sent": lambda _: "0",
+}
+
+
+class Format:
+    """What makes lines."""
+
+    def __init__(self, template: str, *, json: bool = False) -> None:
+        """With `json`, values are escaped as in a JSON string."""
+        pieces = _VARIABLE.split(template)
+        names = [one or other for one, other in zip(pieces[1::3], pieces[2::3], strict=True)]
+        self._parts = [piece for literal in pieces[::3] for piece in (literal, "")]
+        self._names = [(2 * number + 1, name) for number, name in enumerate(names)]
+        self._places_of_single = self._places(_OF_SINGLE)
+        self._places_of_call = self._places(_OF_CALL)
+        self._escape, self._missing = (_escape_in_json, "") if json else (_escape, "-")
+
+    def __call__(self, context: Context) -> str:
+        """The line of a request."""
+        return "".join(self._values(context))
+
+    def of_single(self, context: Context, call: CallReport) -> str:
+        """The line of a request and of the one call in it."""
+        parts = self._values(context)
+        self._fill(parts, self._places_of_single, call)
         return "".join(parts)
 
-    return make
+    def of_calls(self, context: Context, calls: Iterator[CallReport]) -> Iterator[str]:
+        """The lines of the calls of a batch: what they share is found out once."""
+        parts = self._values(context)
+        for call in calls:
+            self._fill(parts, self._places_of_call, call)
+            yield "".join(parts)
+
+    def _values(self, context: Context) -> list[str]:
+        parts = self._parts.copy()
+        for place, name in self._names:
+            parts[place] = self._written(log_variable(context, name))
+        return parts
+
+    def _places(self, known: Mapping[str, _Find]) -> list[tuple[int, _Find]]:
+        return [(place, known[name]) for place, name in self._names if name in known]
+
+    def _fill(self, parts: list[str], places: list[tuple[int, _Find]], call: CallReport) -> None:
+        for place, find in places:
+            parts[place] = self._written(find(call))
+
+    def _written(self, value: str | None) -> str:
+        return self._escape(value) if value else self._missing
 
 
 def log_variable(context: Context, name: str) -> str | None:
@@ -101,9 +153,10 @@ def _escape_in_json(value: str) -> str:
 class AccessLog:
     """An observer that writes lines to a file, appended to, or to standard output."""
 
-    def __init__(self, path: str, format_line: Format) -> None:
+    def __init__(self, path: str, of_requests: Format, of_calls: Format | None = None) -> None:
         """`path` may be `stdout` or `stderr`. Raises ConfigError if it cannot be opened."""
-        self._format = format_line
+        self._of_requests = of_requests
+        self._of_calls = of_calls or of_requests
         self._owns = path not in _STANDARD
         self._fd = _open(path) if self._owns else _STANDARD[path]().fileno()
         self._lines: list[bytes] = []
@@ -114,17 +167,29 @@ class AccessLog:
         self._closed = False
 
     def __call__(self, context: Context) -> None:
-        """Take note of a request."""
+        """Take note of a request, and before it of the calls in its body."""
         if self._closed:  # a request that was cut off: by now the descriptor may be another file's
             return
-        if self._size > MAX_BUFFERED_BYTES:
-            self._dropped += 1
-            return
-        line = self._format(context).encode("utf-8", "backslashreplace") + b"\n"
-        self._lines.append(line)
-        self._size += len(line)
-        if self._timer is None and self._writing is None:
+        for text in self._texts(context):
+            if self._size > MAX_BUFFERED_BYTES:
+                self._dropped += 1
+                continue
+            line = text.encode("utf-8", "backslashreplace") + b"\n"
+            self._lines.append(line)
+            self._size += len(line)
+        if self._lines and self._timer is None and self._writing is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
+
+    def _texts(self, context: Context) -> Iterator[str]:
+        calls = context.calls
+        if calls is None:
+            yield self._of_requests(context)
+        elif calls.id is not None:
+            yield from self._of_calls.of_calls(context, iter(calls))
+            yield self._of_requests(context)
+        else:
+            only = next(iter(calls), None)
+            yield self._of_requests(context) if only is None else self._of_calls.of_single(context, only)
 
     def _flush(self) -> None:
         self._timer = None

@@ -305,6 +305,11 @@ class Gateway:
         """What takes note of batches; None if nothing does."""
         return self._note_batch if self._of_batches else None
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether something takes note of every request, and of the calls that it carries."""
+        return bool(self.observers)
+
     def _note_batch(self, report: BatchReport) -> None:
         for note in self._of_batches:
             note(report)

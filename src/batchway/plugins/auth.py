@@ -25,7 +25,7 @@ class AuthPlugin(Plugin):
 
     async def rewrite(self, context: Context) -> Response | None:
         """Attach the consumer to the request, or refuse it."""
-        found = await self.find(context)
+        found, hide = await self.find(context), self.hide
         if isinstance(found, Response):
             username = self.config.anonymous_consumer
             if username is None:
@@ -33,9 +33,9 @@ class AuthPlugin(Plugin):
             anonymous = self.gateway.consumer(username)
             if anonymous is None:
                 return self.refuse("Invalid user authorization")
-            found = Credential(anonymous, None)
+            found, hide = Credential(anonymous, None), self.hide_all
         if self.config.hide_credentials:
-            self.hide(context)
+            hide(context)
         context.authenticate(found)
         return None
 
@@ -44,8 +44,12 @@ class AuthPlugin(Plugin):
         raise NotImplementedError
 
     def hide(self, context: Context) -> None:
-        """Keep from the upstream what the request has shown, good or not."""
+        """Keep from the upstream what the request has shown."""
         context.remove_header("authorization")
+
+    def hide_all(self, context: Context) -> None:
+        """Keep from the upstream whatever may be a credential: for a request that has shown no good one."""
+        self.hide(context)
 
     def refuse(self, message: str, **parameters: str) -> Response:
         """A 401 that says how one would be let in; `parameters` are more of WWW-Authenticate."""

@@ -58,6 +58,10 @@ class Gateway(Protocol):
     def note_batch(self) -> Callable[[BatchReport], None] | None:
         """What takes note of batches; None if nothing does."""
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether something takes note of every request, and of the calls that it carries."""
+
     def consumer(self, username: str) -> Consumer | None:
         """The consumer of that name."""
 

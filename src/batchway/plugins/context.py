@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchway.model import Origin, Request
+from batchway.model import Calls, Origin, Request
 from batchway.plugins.variables import request_variable
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Context:
         "asked",
         "began",
         "body_bytes",
+        "calls",
         "consumer",
         "counted",
         "counting",
@@ -101,6 +102,8 @@ class Context:
         """Of plugins with a condition: whether it holds for this request."""
         self.pipeline: Any = None
         """The gateway's: which plugins the request goes through."""
+        self.calls: Calls | None = None
+        """Those that the request carries, where somebody takes note of them."""
         self.counting: tuple[Plugin, ...] = ()
         """Where calls are counted and not their request: the plugins to ask for each call."""
         self.counted: tuple[Plugin, ...] = ()
@@ -128,7 +131,7 @@ class Context:
         if name.startswith("uri_param_"):
             return self.params.get(name.removeprefix("uri_param_"))
         if name == "batch_id":
-            batch = self.original.batch or self.request.carries
+            batch = self.original.batch or self.request.carries or self.calls
             return None if batch is None else batch.id
         return request_variable(self.original, name)
 

@@ -1,7 +1,7 @@
 """`jwt-auth`: a token that a consumer's key has signed. Source: apisix/plugins/jwt-auth.lua; RFC 7519."""
 
 import time
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from weakref import WeakKeyDictionary
 
 from msgspec import Meta, Struct
@@ -29,6 +29,7 @@ Algorithm = Literal[
     "PS256", "PS384", "PS512", "EdDSA",
 ]  # fmt: skip
 Claim = Literal["exp", "nbf"]
+CLAIMS: tuple[Claim, ...] = get_args(Claim)
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -45,8 +46,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     store_in_ctx: bool = False
     """Whether the claims are the variables `jwt_claim_…` from then on."""
     realm: Realm = "jwt"
-    claims_to_verify: tuple[Claim, ...] = ("exp", "nbf")
-    """Claims that must hold, in tokens that have them."""
+    claims_to_verify: tuple[Claim, ...] = ()
+    """Claims that a token must have. None: it may lack both, and those that it has must hold."""
     anonymous_consumer: Anonymous = None
 
 
@@ -139,25 +140,35 @@ class JwtAuth(AuthPlugin):
 
     def hide(self, context: Context) -> None:
         """Hide the token where it was found, and nothing else."""
-        request, config = context.request, self.config
-        match self._shown(request)[0]:
+        config = self.config
+        match self._shown(context.request)[0]:
             case "header":
                 context.remove_header(config.header)
             case "query":
-                context.change(query=without_argument(request.query, config.query))
+                _hide_argument(context, config.query)
             case "cookie":
                 _hide_cookie(context, config.cookie)
+
+    def hide_all(self, context: Context) -> None:
+        """Hide what stands in any of the places: one may be wrong and the next somebody's token."""
+        if self._in_header(context.request):
+            context.remove_header(self.config.header)
+        _hide_argument(context, self.config.query)
+        _hide_cookie(context, self.config.cookie)
 
     def _shown(self, request: Request) -> tuple[str, str | None]:
         """Where the token is, and the token."""
         config = self.config
-        found = header(request, config.header.lower().encode("latin-1", "replace"))
+        found = self._in_header(request)
         if found:
             return "header", found[7:].strip() if found[:7].lower() == "bearer " else found
         found = argument(request.query, config.query)
         if found:
             return "query", found
         return "cookie", cookie(request, config.cookie)
+
+    def _in_header(self, request: Request) -> str | None:
+        return header(request, self.config.header.lower().encode("latin-1", "replace"))
 
     async def _is_signed(self, context: Context, text: str, token: Token, credential: Credential) -> bool:
         """Checked once for the items of a batch that share a token: that is what takes the time."""
@@ -174,17 +185,14 @@ class JwtAuth(AuthPlugin):
         return known
 
     def _time_problem(self, claims: dict[str, Any], grace_s: int) -> str | None:
-        now = time.time()
-        for name in self.config.claims_to_verify:
-            value = claims.get(name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return f"claim {name} is no number"
-            if name == "exp" and value + grace_s <= now:
-                return "the token has expired"
-            if name == "nbf" and value - grace_s > now:
-                return "the token is not valid yet"
+        now, required = time.time(), self.config.claims_to_verify
+        for name in required or CLAIMS:
+            if name in claims:
+                problem = _problem_with(name, claims[name], now, grace_s)
+            else:
+                problem = f"claim {name} is missing" if required else None
+            if problem is not None:
+                return problem
         return None
 
     def _invalid(self, message: str, why: str) -> Response:
@@ -200,11 +208,30 @@ async def _is_signed_remotely(token: Token, keys: RemoteKeys) -> bool:
     return False
 
 
+def _problem_with(name: str, value: object, now: float, grace_s: int) -> str | None:
+    """Why a time in a token does not hold. Source: RFC 7519, sections 4.1.4 and 4.1.5."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"claim {name} is no number"
+    if name == "exp" and value + grace_s <= now:
+        return "the token has expired"
+    if name == "nbf" and value - grace_s > now:
+        return "the token is not valid yet"
+    return None
+
+
+def _hide_argument(context: Context, name: str) -> None:
+    query = context.request.query
+    if argument(query, name) is not None:
+        context.change(query=without_argument(query, name))
+
+
 def _hide_cookie(context: Context, name: str) -> None:
     """Send the other cookies on."""
     lines = [line.decode("latin-1") for line in context.request.headers.all(b"cookie")]
     pieces = [piece.strip() for line in lines for piece in line.split(";")]
     kept = [piece for piece in pieces if piece.partition("=")[0] != name]
+    if kept == pieces:
+        return
     context.remove_header("cookie")
     if kept:
         context.add_header("cookie", "; ".join(kept))

@@ -55,7 +55,18 @@ class KeyAuth(AuthPlugin):
         if self._in_header(context):
             context.remove_header(self.config.header)
         else:
-            context.change(query=without_argument(context.request.query, self.config.query))
+            self._hide_argument(context)
+
+    def hide_all(self, context: Context) -> None:
+        """Hide what stands in either place: the one may be wrong and the other somebody's key."""
+        if self._in_header(context):
+            context.remove_header(self.config.header)
+        self._hide_argument(context)
+
+    def _hide_argument(self, context: Context) -> None:
+        query, name = context.request.query, self.config.query
+        if argument(query, name) is not None:
+            context.change(query=without_argument(query, name))
 
     def _in_header(self, context: Context) -> str | None:
         return header(context.request, self.config.header.lower().encode("latin-1", "replace"))

@@ -9,7 +9,8 @@ from batchway.model import Response, json_response
 from batchway.plugins.base import Gateway, Plugin, Plugins
 from batchway.plugins.context import Context
 
-One = Annotated[dict[str, dict[str, Any]], Meta(min_length=1)]
+# Not dict[str, dict[…]]: what is no config is refused by the plugin that it is for, which has a name.
+One = Annotated[dict[str, Any], Meta(min_length=1)]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,11 +12,14 @@ from batchway.model import Response
 from batchway.plugins.base import Gateway, Plugin
 from batchway.plugins.context import Context
 from batchway.plugins.names import HeaderName, check_headers, hyphened
+from batchway.plugins.uuid7 import Uuid7
 
 _LETTERS = string.ascii_letters + string.digits
 _KSUID_EPOCH = 1_400_000_000
 _KSUID_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _NANOID_LETTERS = _LETTERS + "_-"
+_uuid7 = Uuid7()
+"""One for all routes, so that the order is theirs together."""
 
 
 class RangeId(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +34,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     header_name: HeaderName = "X-Request-Id"
     include_in_response: bool = True
-    algorithm: Literal["uuid", "nanoid", "range_id", "ksuid"] = "uuid"
+    algorithm: Literal["uuid", "uuidv7", "nanoid", "range_id", "ksuid"] = "uuid"
     range_id: RangeId = RangeId()
 
     def __post_init__(self) -> None:
@@ -71,6 +74,8 @@ class RequestId(Plugin):
 
     def _make(self) -> str:
         match self.config.algorithm:
+            case "uuidv7":
+                return str(_uuid7())
             case "nanoid":
                 return _chosen(_NANOID_LETTERS, 21)
             case "range_id":

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from batchway.engine import Bounds
 from batchway.errors import ConfigError, TooManyItems
-from batchway.formats.jsonrpc import NULL_ID, Unreadable
+from batchway.formats.jsonrpc import NULL_ID, Error, Unreadable
 from batchway.rpc import http, stdio
 from batchway.rpc.background import Background
 from batchway.rpc.connections import Connections
@@ -29,6 +29,7 @@ from batchway.rpc.settings import LimitOptions, RpcLimits, TooMany, find_profile
 from batchway.rpc.teller import Teller
 from batchway.rpc.threads import Threads
 from batchway.rpc.transport import Answered
+from batchway.rpc.watch import Watched, WatchedSession, note_refusal
 from batchway.wire import Receive, Scope, Send
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,7 +116,7 @@ class RpcApp:
         encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
         self.connections = Connections(encode)
         """Those of clients that can be notified, while they are open."""
-        self._teller = Teller(self._dialect, encode, debug=debug)
+        self._teller = Teller(self._dialect, encode, debug=debug, max_bytes=self.limits.max_reply_bytes)
         self._service = Service(
             registry=self.registry,
             dialect=self._dialect,
@@ -253,8 +254,15 @@ class RpcApp:
         try:
             batch = self._dialect.decode(body, max_items=limits.max_items, max_depth=limits.max_depth)
         except Unreadable as error:
-            return Answered(bytes(self._teller.failure(error.error, NULL_ID)))
+            return self._refuse_batch(error.error, context)
         except TooManyItems:
-            refusal = bytes(self._teller.failure(self._too_many.error, NULL_ID))
-            return Answered(b"[" + refusal + b"]" if self._too_many.in_array else refusal)
+            too_many = self._too_many
+            return self._refuse_batch(too_many.error, context, in_array=too_many.in_array)
+        if isinstance(context, Watched):
+            return WatchedSession(self._service, batch, context)
         return Session(self._service, batch, context or _NOBODY)
+
+    def _refuse_batch(self, error: Error, context: Context | None, *, in_array: bool = False) -> Answered:
+        note_refusal(context, error)
+        refusal = bytes(self._teller.failure(error, NULL_ID))
+        return Answered(b"[" + refusal + b"]" if in_array else refusal)

@@ -87,7 +87,7 @@ class Background:
                 found = await self._threads.run(self, job.function)
                 if inspect.isawaitable(found):
                     await found
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("background work failed")
 
     async def finish(self, grace_s: float) -> None:

@@ -51,7 +51,7 @@ class Binder:
         self._positional = [one for one in self._single if one.kind in POSITIONAL]
         self._rest = next((one for one in sent if one.kind is REST), None)
         self._more = next((one for one in sent if one.kind is MORE), None)
-        self._taken = {one.name for one in parameters if one.kind is not MORE}.union(filled)
+        self._taken = {one.name for one in parameters if one.kind not in (REST, MORE)}.union(filled)
         self._word = word
         self._dec_hook = dec_hook
         for one in sent:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -112,6 +113,8 @@ def _tag(name: str, procedure: type[Procedure]) -> dict[str, str]:
 
 def _words(documented: Any) -> dict[str, str]:
     """The first line of a docstring, and the rest of it."""
+    while isinstance(documented, partial):  # what partial says of itself is not meant
+        documented = documented.func
     text = inspect.cleandoc(documented.__doc__ or "")
     summary, _, description = text.partition("\n")
     found = {"summary": summary, "description": description.strip()}

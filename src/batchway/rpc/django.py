@@ -22,7 +22,7 @@ def rpc_view(app: RpcApp) -> View:
     """
 
     async def view(request: Any) -> Any:
-        response = await ask(app, _request(request), {})
+        response = await ask(app, _request(request, app.limits.max_body_bytes), {})
         if not hasattr(request, "scope"):
             await _finish(response)
             await app.finish_background()
@@ -38,7 +38,7 @@ async def _finish(response: Response) -> None:
         response.body = b"".join([piece async for piece in body])
 
 
-def _request(request: Any) -> Request:
+def _request(request: Any, max_bytes: int) -> Request:
     meta = request.META
     origin = Origin(
         meta.get("REMOTE_ADDR") or "",
@@ -54,7 +54,7 @@ def _request(request: Any) -> Request:
         request.path,
         meta.get("QUERY_STRING", ""),
         Headers(end_to_end(pairs)),
-        request.body,
+        request.read(max_bytes + 1),  # `request.body` has a limit of its own, and words for it
         origin,
     )
 

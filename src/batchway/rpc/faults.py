@@ -1,11 +1,13 @@
 """What is wrong with params: each field of them that is, where msgspec stops at the first."""
 
+import collections.abc
 import dataclasses
 import enum
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any, Literal
 
 import msgspec
@@ -26,6 +28,13 @@ _MEMBER = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown)
 _INVALID_VALUES = ("Invalid value ", "Invalid enum value ")  # the others are of formats: "Invalid UUID"
 _JSON_NAMES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
 _UNIONS = (typing.Union, types.UnionType)
+_ARRAYS = (
+    *(list, set, frozenset),
+    *(collections.abc.Collection, collections.abc.Sequence, collections.abc.MutableSequence),
+    *(collections.abc.Set, collections.abc.MutableSet),
+)
+_OBJECTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())  # since Python 3.12
 
 _split = msgspec.json.Decoder(list[Raw] | dict[str, Raw]).decode
 
@@ -71,22 +80,23 @@ class Search:
             self.found.append(fault)
 
     def _look_inside(self, raw: Raw, kind: Any, field: str) -> None:
-        kind = _bare(kind)
         try:
             parts = _split(raw)
         except msgspec.ValidationError:
             return
+        kinds = _alternatives(kind)
         if isinstance(parts, list):
-            item = _item_type(kind)
-            for index, part in enumerate(parts if item is not None else ()):
+            items = next(filter(None, (_item_types(one, len(parts)) for one in kinds)), ())
+            for index, (part, item) in enumerate(zip(parts, items, strict=False)):
                 self._part(part, item, f"{field}[{index}]")
-        elif typing.get_origin(kind) is dict:
-            for name, part in parts.items():
-                self._part(part, typing.get_args(kind)[1], f"{field}.{name}")
         else:
-            self._look_at_members(parts, kind, field)
+            self._look_at_members(parts, next((one for one in kinds if _is_meant(one, parts)), None), field)
 
     def _look_at_members(self, parts: dict[str, Raw], kind: Any, field: str) -> None:
+        if typing.get_origin(kind) in _OBJECTS:
+            for name, part in parts.items():
+                self._part(part, typing.get_args(kind)[1], f"{field}.{name}")
+            return
         members = _members(kind)
         if members is None:
             return
@@ -96,7 +106,8 @@ class Search:
             elif member.required:
                 self.add(Fault(f"{field}.{name}", "missing"))
         if _is_closed(kind):
-            for name in parts.keys() - members.keys():
+            tag = _struct(kind).__struct_config__.tag_field
+            for name in parts.keys() - members.keys() - {tag}:
                 self.add(Fault(f"{field}.{name}", "unknown"))
 
     def _part(self, raw: Raw, kind: Any, field: str) -> None:
@@ -106,9 +117,16 @@ class Search:
 
 
 def _bare(kind: Any) -> Any:
-    """The type without what is annotated, and without `| None`."""
-    while typing.get_origin(kind) is typing.Annotated:
-        kind = typing.get_args(kind)[0]
+    """The type without what is annotated, without names of its own, and without `| None`."""
+    while True:
+        if typing.get_origin(kind) is typing.Annotated:
+            kind = typing.get_args(kind)[0]
+        elif isinstance(kind, typing.NewType):
+            kind = kind.__supertype__
+        elif isinstance(kind, _ALIAS):
+            kind = kind.__value__
+        else:
+            break
     if typing.get_origin(kind) in _UNIONS:
         others = [one for one in typing.get_args(kind) if one is not types.NoneType]
         if len(others) == 1:
@@ -116,26 +134,68 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _item_type(kind: Any) -> Any:
-    """The type of each item of an array; None if they are not all of one."""
+def _alternatives(kind: Any) -> list[Any]:
+    """The types of a union; one that is none has itself alone."""
+    kind = _bare(kind)
+    if typing.get_origin(kind) in _UNIONS:
+        return [other for one in typing.get_args(kind) for other in _alternatives(one)]
+    return [kind]
+
+
+def _item_types(kind: Any, count: int) -> Iterable[Any] | None:
+    """The types of the items of an array; None if they cannot be told, as where it has too few of them."""
     args = typing.get_args(kind)
     match typing.get_origin(kind):
-        case origin if origin in (list, set, frozenset) and args:
-            return args[0]
+        case origin if origin in _ARRAYS and args:
+            return repeat(args[0])
         case origin if origin is tuple and len(args) == 2 and args[1] is ...:
-            return args[0]
-    return None
+            return repeat(args[0])
+        case origin if origin is tuple:
+            return args if len(args) == count else None
+    items = _fixed_items(kind)
+    return [one.type for one in items] if sum(one.required for one in items) <= count else None
+
+
+def _fixed_items(kind: Any) -> list[_Member]:
+    """What an array of that type has, one by one: of a Struct that is written as one, or a NamedTuple."""
+    if _is_struct(kind):
+        config = _struct(kind).__struct_config__
+        fields = msgspec.structs.fields(kind) if config.array_like and config.tag is None else ()
+        return [_Member(f.type, f.required) for f in fields]
+    if isinstance(kind, type) and issubclass(kind, tuple) and kind is not tuple:
+        hints = typing.get_type_hints(kind, include_extras=True)
+        defaults = getattr(kind, "_field_defaults", {})
+        return [_Member(hint, name not in defaults) for name, hint in hints.items()]
+    return []
+
+
+def _is_struct(kind: Any) -> bool:
+    kind = _struct(kind)
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _struct(kind: Any) -> Any:
+    """The class of a type: `Page` of `Page[User]`."""
+    return typing.get_origin(kind) or kind
+
+
+def _is_meant(kind: Any, parts: dict[str, Raw]) -> bool:
+    """Whether an object is to be of that type: of several Structs each has a tag that says so."""
+    if not _is_struct(kind):
+        return typing.get_origin(kind) in _OBJECTS or _members(kind) is not None
+    config = _struct(kind).__struct_config__
+    if config.array_like or config.tag is None:
+        return not config.array_like
+    tag = parts.get(config.tag_field)
+    return tag is not None and bytes(tag) == msgspec.json.encode(config.tag)
 
 
 def _members(kind: Any) -> dict[str, _Member] | None:
     """What an object of that type should have; None if that cannot be told."""
+    if _is_struct(kind):
+        return {f.encode_name: _Member(f.type, f.required) for f in msgspec.structs.fields(kind)}
     if not isinstance(kind, type):
         return None
-    if issubclass(kind, Struct):
-        config = kind.__struct_config__
-        if config.array_like or config.tag is not None:
-            return None
-        return {f.encode_name: _Member(f.type, f.required) for f in msgspec.structs.fields(kind)}
     if typing.is_typeddict(kind):
         # What `__required_keys__` has is wrong where annotations are strings.
         info = typing.cast(TypedDictType, type_info(kind))
@@ -159,8 +219,8 @@ def _is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _is_closed(kind: type) -> bool:
-    return issubclass(kind, Struct) and kind.__struct_config__.forbid_unknown_fields
+def _is_closed(kind: Any) -> bool:
+    return _is_struct(kind) and bool(_struct(kind).__struct_config__.forbid_unknown_fields)
 
 
 def _read(message: str, kind: Any, field: str) -> Fault:
@@ -168,7 +228,7 @@ def _read(message: str, kind: Any, field: str) -> Fault:
     place = _PLACE.fullmatch(message)
     complaint, key, path = place.groups() if place else (message, None, "")
     field += path
-    choices = _choices(_bare(kind)) if place is None else ""
+    choices = _listed(_choices(kind, complaint) if place is None else _tags(kind, path))
     if choices:
         return Fault(field, "wrong", choices)
     member = _MEMBER.fullmatch(complaint)
@@ -185,11 +245,27 @@ def _read(message: str, kind: Any, field: str) -> Fault:
     return Fault(field, "wrong", expected, _JSON_NAMES.get(got, got))
 
 
-def _choices(kind: Any) -> str:
-    values: Iterator[Any] = iter(())
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        values = (member.value for member in kind)
-    elif typing.get_origin(kind) is Literal:
-        values = iter(typing.get_args(kind))
+def _choices(kind: Any, complaint: str) -> list[Any]:
+    """The values of an enum or a Literal; of one in a union if it is what the value was taken for."""
+    kinds = _alternatives(kind)
+    if len(kinds) > 1 and not complaint.startswith(_INVALID_VALUES):
+        return []
+    found: list[Any] = []
+    for one in kinds:
+        if isinstance(one, type) and issubclass(one, enum.Enum):
+            found += [member.value for member in one]
+        elif typing.get_origin(one) is Literal:
+            found += typing.get_args(one)
+    return found
+
+
+def _tags(kind: Any, path: str) -> list[Any]:
+    """The tags of a union's Structs, if that is what stands at `path`."""
+    configs = [_struct(one).__struct_config__ for one in _alternatives(kind) if _is_struct(one)]
+    tagged = [one for one in configs if one.tag is not None]
+    return [one.tag for one in tagged if path == ("[0]" if one.array_like else f".{one.tag_field}")]
+
+
+def _listed(values: Sequence[Any]) -> str:
     listed = [msgspec.json.encode(value).decode() for value in values]
     return f"one of {', '.join(listed)}" if listed else ""

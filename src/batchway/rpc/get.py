@@ -14,6 +14,7 @@ from batchway.rpc.context import Context
 from batchway.rpc.errors import HttpMethodRefused, RpcError
 from batchway.rpc.registry import Registry
 from batchway.rpc.transport import Answered
+from batchway.rpc.watch import note_refusal
 
 MEMBERS = frozenset({"jsonrpc", "method", "params", "id"})
 
@@ -52,6 +53,7 @@ async def answer(app: App, query: bytes, context: Context) -> Answered:
         call = read(query)
         _check(app.registry, call.get("method"))
     except RpcError as error:
+        note_refusal(context, error.error)
         answered = app.refuse(error)
     else:
         answered = await app.answer(msgspec.json.encode(call), context)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from batchway.errors import BodyTooLarge, ConfigError, ReplyTooLarge
@@ -15,6 +16,7 @@ from batchway.rpc.context import Context
 from batchway.rpc.errors import HttpMethodRefused, RequestTooLarge, RpcError, UnsupportedMediaType
 from batchway.rpc.page import Page
 from batchway.rpc.transport import Answered
+from batchway.rpc.watch import Watched, note_refusal
 from batchway.wire import Message, Receive, Scope, Send, WireBody, follow_lifespan, send_response
 
 JSON_TYPES = frozenset({"application/json", "application/json-rpc", "application/jsonrequest"})
@@ -25,6 +27,8 @@ CODINGS = b"gzip, deflate, br, zstd"
 
 MIDDLEWARE = "batchway.rpc.middleware"
 """The scope's extension for who passes requests on to the app: middleware to put around each call."""
+WATCH = "batchway.rpc.watch"
+"""The scope's extension for who wants to know what becomes of each call: a Watch."""
 
 _CLIENT_GONE = 499  # nginx's number
 _INLINE_BYTES = 64 * 1024
@@ -112,6 +116,7 @@ async def _post(app: App, scope: Scope, body: WireBody, send: Send) -> None:
             coding = context.headers["content-encoding"]
             whole = await _decode(whole, coding, app.limits.max_body_bytes)
     except RpcError as error:
+        note_refusal(context, error.error)
         await _respond(app, _refusal(app, error), scope, send)
         return
     if accepts_lines and ndjson.is_preferred(context.headers["accept"]):
@@ -145,12 +150,15 @@ _HANDLERS: dict[str, Callable[[App, Scope, WireBody, Send], Awaitable[None]]] = 
 
 
 def _context(scope: Scope) -> Context:
-    return Context(
+    extensions = scope.get("extensions") or {}
+    watch = extensions.get(WATCH)
+    make = Context if watch is None else partial(Watched, watch)
+    return make(
         headers=scope["headers"],
         client=(scope.get("client") or ("",))[0],
         transport="http",
         state=scope.get("state"),
-        middleware=(scope.get("extensions") or {}).get(MIDDLEWARE, ()),
+        middleware=extensions.get(MIDDLEWARE, ()),
     )
 
 

@@ -15,9 +15,10 @@ from batchway.plugins.base import Plugins
 from batchway.rpc import context as rpc
 from batchway.rpc.app import RpcApp
 from batchway.rpc.errors import LimitExceeded
-from batchway.rpc.http import MIDDLEWARE
+from batchway.rpc.http import MIDDLEWARE, WATCH
 from batchway.rpc.importing import load_app
 from batchway.rpc.inside import ask
+from batchway.rpc.watch import Watch
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,8 +64,11 @@ class JsonRpc(Plugin):
         request = context.request
         if request.batch is not None and not isinstance(request.body, bytes):
             context.change(body=await read_body(request.body, request.batch.max_reply_size))
+        extensions: dict[str, Any] = {MIDDLEWARE: (counted,)}
+        if self.gateway.is_observed:
+            context.calls = extensions[WATCH] = Watch()
         began = time.perf_counter()
-        response = await ask(self._app, context.request, {MIDDLEWARE: (counted,)})
+        response = await ask(self._app, context.request, extensions)
         await pay_for_body(context, response)
         if not counted.calls:
             return await counted.request(response)
@@ -115,11 +119,16 @@ class _Counted:
         try:
             refusal = await self._count()
         except BaseException:
-            await drop_body(response)
+            await self._drop(response)
             raise
         if refusal is not None:
-            await drop_body(response)
+            await self._drop(response)
         return refusal or response
+
+    async def _drop(self, response: Response) -> None:
+        """Nobody is told what became of the entries: it was the request that was refused."""
+        self._context.calls = None
+        await drop_body(response)
 
     async def _count(self) -> Response | None:
         context = self._context

@@ -32,7 +32,7 @@ class Options(Struct, frozen=True, kw_only=True):
     rate: float | None = None
     """Calls a second, of all batches; a second's worth may come at once."""
     weight: int = 1
-    """What a call counts for under `max_weight`, and with the limits of a gateway."""
+    """What a call counts for under `max_weight`. With the limits of a gateway each counts for one."""
     idempotent: bool = False
     """A call changes nothing, so that it may come by GET."""
     middleware: tuple[Middleware, ...] = ()

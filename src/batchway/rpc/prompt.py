@@ -14,6 +14,9 @@ from msgspec import Raw, Struct
 
 from batchway.formats.jsonrpc import NO_ID, Call, Encode
 
+FAILURES = (Exception, asyncio.CancelledError, SystemExit)
+"""What a call fails with. One that calls `sys.exit`, in a library perhaps, is not to end the server."""
+
 SMALL = 4096
 """Bytes; larger results are counted as they are made."""
 
@@ -43,11 +46,12 @@ def target(
     otherwise: Callable[[Call], Started],
     failed: Callable[[Call, BaseException | None], Response],
     large: Callable[[Call, Raw], Response],
+    small: int = SMALL,
 ) -> Callable[[Call], Started]:
     """What answers the calls of one batch, for the engine.
 
     `otherwise` takes calls of no such method, `failed` those that raise, with None if their params do not
-    fit, and `large` has the last word on a large result.
+    fit, and `large` has the last word on a result of more than `small` bytes.
     """
     find = prompts.get
     drive = _driver()
@@ -71,10 +75,10 @@ def target(
                 return None
             if result.__class__ not in _TINY:
                 result = Raw(encode(result))
-                if len(result) > SMALL:
+                if len(result) > small:
                     return large(call, result)
             return answer(result, id)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nobody else can have cancelled
+        except FAILURES as error:  # nobody else can have cancelled
             drive = _driver()  # the failure has ended it
             return failed(call, error)
 

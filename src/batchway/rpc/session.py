@@ -59,6 +59,7 @@ class Session:
         self._caller = caller
         self._teller = service.teller
         self._room_held = self._room_sent = service.limits.max_response_bytes
+        self._small = min(prompt.SMALL, service.limits.max_reply_bytes)
         self._context: Context | None = None
 
     @property
@@ -83,7 +84,7 @@ class Session:
 
         try:
             await self._surround(innermost)
-        except Exception as error:  # noqa: BLE001 - told as a call's own, and logged there
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - told as a call's own, and logged there
             return self._refusal(error)
         return self._body(found[0])
 
@@ -130,7 +131,7 @@ class Session:
 
         try:
             await self._surround(innermost)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if lost:
                 raise
             refusal = self._refusal(error)
@@ -180,7 +181,7 @@ class Session:
         ]
         return dialect.encode(fitting, self._service.encode, single=single)
 
-    def _refusal(self, error: Exception) -> bytes | None:
+    def _refusal(self, error: BaseException) -> bytes | None:
         """The body for a batch that failed whole: one error, unless nobody waits for any answer."""
         entries, single = self._batch.entries, self._batch.single
         if not isinstance(error, RpcError):
@@ -202,6 +203,7 @@ class Session:
             otherwise=self._start,
             failed=self._failed,
             large=self._large,
+            small=self._small,
         )
 
     def _find(self, entry: Call | Malformed) -> Method | ProxyMethod | None:
@@ -243,7 +245,7 @@ class Session:
         try:
             result = await method.run(context)
             response = None if call.id is NO_ID else self._respond(call, result)
-        except (Exception, asyncio.CancelledError) as error:
+        except prompt.FAILURES as error:
             background.forget(context.jobs)
             if isinstance(error, asyncio.CancelledError) and _is_to_stop():
                 raise
@@ -268,7 +270,7 @@ class Session:
 
     def _respond(self, call: Call, result: Any) -> Response:
         encoded = Raw(self._service.encode(result))
-        if len(encoded) > prompt.SMALL:
+        if len(encoded) > self._small:
             return self._large(call, encoded)
         return self._service.dialect.answer(encoded, call.id)
 
@@ -285,12 +287,16 @@ class Session:
         try:
             encoded = Raw(self._service.encode(response))
         except ValueError as error:
-            return self._teller.failure(self._teller.internal_error(error, "").error, entry.id)
+            return self._instead(entry, self._teller.internal_error(error, ""))
         size = len(encoded)
         if size > min(self._room_sent, self._service.limits.max_reply_bytes):
-            return self._teller.failure(ResponseTooLarge().error, entry.id)
+            return self._instead(entry, ResponseTooLarge())
         self._room_sent -= size
         return encoded
+
+    def _instead(self, entry: Call | Malformed, error: RpcError) -> Raw:
+        """What is said in place of a response that cannot be sent."""
+        return self._teller.failure(error.error, entry.id)
 
 
 def _is_to_stop() -> bool:

@@ -103,22 +103,47 @@ def _read(parameter: inspect.Parameter, hint: Any) -> Parameter:
     default = NODEFAULT if parameter.default is inspect.Parameter.empty else parameter.default
     source: Source = "wire"
     kind = Any if hint is object else hint
-    if _is_context(hint):
+    if is_context(hint):
         source = "context"
-    for extra in getattr(hint, "__metadata__", ()):
+    for own, extra in _extras(hint):
         if isinstance(extra, Bind):
             source, kind = extra, _sent_to(extra.loader)
-        elif isinstance(extra, Inject) or extra is Inject:
-            source, kind = Inject(), typing.get_args(hint)[0]
+        elif _is_inject(extra):
+            source, kind = Inject(), own
+    if source == "wire" and _is_marked_within(hint):
+        message = f"parameter {parameter.name}: Bind and Inject are for a whole parameter"
+        raise TypeError(message)
     return Parameter(parameter.name, parameter.kind, kind, default, source)
 
 
-def _is_context(hint: Any) -> bool:
+def _extras(hint: Any) -> Iterator[tuple[Any, Any]]:
+    """What is annotated, each with the type that it stands beside; of `Annotated[...] | None`, too."""
+    if typing.get_origin(hint) is typing.Annotated:
+        yield from _extras(typing.get_args(hint)[0])
+        yield from ((typing.get_args(hint)[0], extra) for extra in hint.__metadata__)
+    elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for one in typing.get_args(hint):
+            yield from _extras(one)
+
+
+def _is_inject(extra: Any) -> bool:
+    return isinstance(extra, Inject) or extra is Inject
+
+
+def _is_marked_within(hint: Any) -> bool:
+    """Whether a part of a type is to be loaded or resolved. msgspec would take what was sent for it."""
+    extras = getattr(hint, "__metadata__", ())
+    return any(isinstance(extra, Bind) or _is_inject(extra) for extra in extras) or any(
+        map(_is_marked_within, typing.get_args(hint))
+    )
+
+
+def is_context(hint: Any) -> bool:
     """Whether it is the Context, be it annotated, or one of `Context | None`."""
     while typing.get_origin(hint) is typing.Annotated:
         hint = typing.get_args(hint)[0]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(map(_is_context, typing.get_args(hint)))
+        return any(map(is_context, typing.get_args(hint)))
     return isinstance(hint, type) and issubclass(hint, Context)
 
 

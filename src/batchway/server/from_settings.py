@@ -81,8 +81,9 @@ def make_access_log(settings: Settings) -> AccessLog | None:
     if wanted is False or path == "off" or (wanted is None and path is None):
         return None
     is_json = settings.access_log_format_escape == "json"
-    template = settings.access_log_format or access_log.FORMAT
-    return AccessLog(path or access_log.DEFAULT_PATH, access_log.compile_format(template, json=is_json))
+    of_requests = access_log.Format(settings.access_log_format or access_log.FORMAT, json=is_json)
+    of_calls = access_log.Format(settings.access_log_format or access_log.CALL_FORMAT, json=is_json)
+    return AccessLog(path or access_log.DEFAULT_PATH, of_requests, of_calls)
 
 
 def make_paths(settings: Settings) -> PathRules:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -15,7 +15,7 @@ from batchway.config import Address, Settings
 from batchway.config.resources import decode
 from batchway.errors import BatchwayError, ConfigError, InvalidResource
 from batchway.plugins.prometheus import ExportAttributes
-from batchway.server.protocol import Bounds, bounded
+from batchway.server.protocol import BoundedProtocol, Bounds, bounded
 
 BACKLOG = 4096
 
@@ -186,9 +186,7 @@ class Listener:
         for server in getattr(self._server, "servers", []):
             server.close()  # at once: uvicorn looks at `should_exit` ten times a second
         for connection in self._server.server_state.connections:
-            cycle = getattr(connection, "cycle", None)
-            if cycle is not None and not cycle.response_complete:
-                connection.shutdown()  # likewise: its answer is to say that the connection closes
+            cast(BoundedProtocol, connection).drain()  # likewise: uvicorn closes those that stay idle
         if self._serving is not None:
             await self._serving
         self._socket.close()

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from batchway.model import Response, json_response
 from batchway.plugins import Gateway
-from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes, metrics
+from batchway.plugins.prometheus import CONTENT_TYPE, ExportAttributes
+from batchway.plugins.prometheus_metrics import metrics
 from batchway.wire import Receive, Scope, Send, serve_reads
 
 
@@ -28,6 +29,6 @@ class MetricsApp:
             refusal = json_response(405, {"error_msg": "method not allowed, expected GET"})
             refusal.headers.append((b"Allow", b"GET, HEAD"))
             return refusal
-        found, gateway = metrics(attributes.metric_prefix), self._gateway
+        found, gateway = metrics(attributes.shape()), self._gateway
         text = None if scope["method"] == "HEAD" else found.text(gateway.names, gateway.health())
         return Response(200, "OK", [(b"Content-Type", CONTENT_TYPE)], text)

@@ -14,6 +14,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from batchway.config import ServerLimits
+from batchway.model import NO_HOST
 from batchway.server.exchange import Exchange
 
 HEAD_TIMEOUT_S = 60.0
@@ -28,6 +29,10 @@ _LOOK_S = 1.0
 
 _GONE_S = 0.1
 """How long work for a client that has left may take to end by itself."""
+
+
+_DRAINING_S = 1.0
+"""How long the rest of a request's head is awaited where the listener ends."""
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
@@ -62,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun = 0
         self._before = b""  # the last bytes of a head that is not whole
         self._refusal: tuple[HTTPStatus, str] | None = None
+        self._is_draining = False
         self._in_body = False
         self._has_grown = False
         self._idle_bytes = 0
@@ -176,6 +182,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self.headers = _Trailers()
+        if self._is_draining:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Drop what a refused client still sends."""
@@ -195,11 +203,12 @@ class BoundedProtocol(HttpToolsProtocol):
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.0 and HTTP/1.1 are understood here"
         if self.parser.get_method() in (b"CONNECT", b"TRACE"):
             return HTTPStatus.METHOD_NOT_ALLOWED, "CONNECT and TRACE are not allowed"
-        size, hosts, has_body = len(self.url), 0, False
+        size, hosts, has_body, host = len(self.url), 0, False, b""
         for index, (name, value) in enumerate(self.headers):
             size += len(name) + len(value) + 4
             if name == b"host":
                 hosts += 1
+                host = value
             elif name == b"content-length":
                 has_body = has_body or value != b"0"
             elif name == b"transfer-encoding":
@@ -211,7 +220,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if has_body and self.parser.should_upgrade():
             # The parser would take this request's body for the next request.
             return HTTPStatus.BAD_REQUEST, "an upgrade of the protocol is not possible here"
-        return self._problem_of(size, hosts)
+        return self._problem_of(size, hosts, host)
 
     def _take_absolute(self) -> tuple[HTTPStatus, str] | None:
         """A target as proxies get it, `http://host/path`: its host counts, not the header's.
@@ -221,13 +230,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.url == b"*":
             return None
         found = _ABSOLUTE.match(self.url)
-        if found is None or not found[1] or b"@" in found[1]:
+        if found is None or not found[1] or found[1].translate(None, NO_HOST) != found[1]:
             return HTTPStatus.BAD_REQUEST, "the request's target has no usable host"
         host, self.url = found[1], b"/" + self.url[found.end() :].removeprefix(b"/")
         self.headers[:] = [(b"host", host), *(pair for pair in self.headers if pair[0] != b"host")]
         return None
 
-    def _problem_of(self, size: int, hosts: int) -> tuple[HTTPStatus, str] | None:
+    def _problem_of(self, size: int, hosts: int, host: bytes) -> tuple[HTTPStatus, str] | None:
         limits = self.bounds.limits
         if len(self.headers) > limits.max_header_count:
             return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request has too many headers"
@@ -236,6 +245,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             # RFC 9112, section 3.2
             return HTTPStatus.BAD_REQUEST, "exactly one Host header is expected"
+        if host.translate(None, NO_HOST) != host.rstrip(b" \t"):  # likewise
+            return HTTPStatus.BAD_REQUEST, "the Host header has characters that no host has"
         return None
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
@@ -259,6 +270,25 @@ class BoundedProtocol(HttpToolsProtocol):
         """What uvicorn calls when the parser gives up."""
         if self._refusal is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
+
+    # --- the end of the listener
+
+    def drain(self) -> None:
+        """Say with the answer to the request under way, or else to the next, that the connection closes."""
+        self._is_draining = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close, unless a request is under way, or is there and only has not been read yet."""
+        self.drain()
+        if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
+            return
+        if self._in_head or self._has_news(select.POLLIN):
+            self._expect_nothing()
+            self._expect(_DRAINING_S)
+        else:
+            self.transport.close()
 
     # --- the wait for a client that reads
 
@@ -309,7 +339,7 @@ class BoundedProtocol(HttpToolsProtocol):
         now = self.loop.time()
         if self.flow.read_paused:
             self._heard_at = now
-            if self._has_left():
+            if self._has_news(select.POLLRDHUP):  # it has closed, which does not show while we do not read
                 self.transport.abort()
                 if self._work is not None:  # it waits for something else than the body
                     self._work.cancel()
@@ -319,10 +349,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()  # the app has a part of the request already, and hears of it
 
-    def _has_left(self) -> bool:
-        """Whether the client has closed, which does not show while we do not read."""
+    def _has_news(self, events: int) -> bool:
+        """Whether the socket has something of that kind that we have not read."""
         poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        poll.register(self.transport.get_extra_info("socket").fileno(), events)
         return bool(poll.poll(0))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

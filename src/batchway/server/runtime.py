@@ -189,10 +189,11 @@ class Runtime:
         access = make_access(settings, registry)
         self._sync = Sync(store, self._gateway, access.keyring)
         self._admin = AdminApp(store, access=access, applied=self._applied, find_holder=self._find_holder)
+        self._control = ControlApp(self._gateway, self._sync.served)
         self._apps: dict[str, AsgiApp] = {
             "data": self._app,
             "admin": self._admin,
-            "control": ControlApp(self._gateway.health),
+            "control": self._control,
             "metrics": MetricsApp(lambda: export_attributes(self.settings), self._gateway),
         }
         self._listeners: dict[Place, Listener] = {}
@@ -261,8 +262,8 @@ class Runtime:
         return None if credential is None else credential.consumer.username
 
     def reload_by(self, reload: Callable[[], Awaitable[None]]) -> None:
-        """What reads the configuration again when the Admin API is asked to. Raises BatchwayError."""
-        self._admin.reload = reload
+        """What reads the configuration again when an API is asked to. Raises BatchwayError."""
+        self._admin.reload = self._control.reload = reload
 
     async def catch_up(self, revision: int) -> None:
         """Return once what another worker has written holds here."""

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import uvloop
 
 from batchway.config import Settings
-from batchway.plugins.prometheus import SHARED_FOLDER
+from batchway.plugins.prometheus_metrics import SHARED_FOLDER
 from batchway.server.cores import worker_count
 from batchway.server.runtime import serve
 from batchway.server.supervisor import supervise

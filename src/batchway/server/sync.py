@@ -1,6 +1,7 @@
 """Keeps the gateway as the store says: all of it at the start, then write by write."""
 
 import asyncio
+from collections.abc import Collection
 
 import msgspec
 import structlog
@@ -25,8 +26,8 @@ class Sync:
         self._store = store
         self._gateway = gateway
         self.keyring = keyring or Keyring()
-        #: the revision of each key that the gateway has
-        self._known: dict[str, int] = {}
+        #: what stands at each key that the gateway has
+        self._known: dict[str, Entry] = {}
         #: and of what was deleted while a load is under way
         self._gone: dict[str, int] = {}
         self._loads = 0
@@ -43,8 +44,9 @@ class Sync:
             if listing.at_once and self._revision:
                 entries = self._catch_up(entries, listing.revision)
             for count, entry in enumerate(entries):
-                known = max(self._known.get(entry.key, 0), self._gone.get(entry.key, 0))
-                if known <= entry.mod_revision:
+                known = self._known.get(entry.key)
+                newest = max(0 if known is None else known.mod_revision, self._gone.get(entry.key, 0))
+                if newest <= entry.mod_revision:
                     self._put(entry)
                 if count % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
@@ -67,7 +69,7 @@ class Sync:
 
     def _remove_all_but(self, keys: set[str], revision: int) -> None:
         for key in self._known.keys() - keys:
-            if self._known[key] <= revision:
+            if self._known[key].mod_revision <= revision:
                 self._remove(key)
 
     async def follow(self) -> None:
@@ -97,6 +99,10 @@ class Sync:
             log.warning("cannot read the store", error=error.message)
             return False
         return True
+
+    def served(self) -> Collection[Entry]:
+        """What the gateway has, as it stands in the store: with its secrets encrypted."""
+        return self._known.values()
 
     async def applied(self, revision: int) -> None:
         """Return once the gateway has what `revision` wrote."""
@@ -136,7 +142,7 @@ class Sync:
                 self._gone[event.key] = event.revision
 
     def _put(self, entry: Entry) -> None:
-        self._known[entry.key] = entry.mod_revision
+        self._known[entry.key] = entry
         try:
             plugins = self._gateway.registry.plugins
             document = sealing.read(entry.key, entry.value, plugins, self.keyring)

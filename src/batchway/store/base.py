@@ -44,6 +44,13 @@ class Event(Struct, frozen=True):
     """Others of the same revision follow, which belong together with this one."""
 
 
+class Unchanged(Struct, frozen=True):
+    """Nothing was put at a key that begins with `prefix` after the revision `since`."""
+
+    prefix: str
+    since: int
+
+
 class Conflict(StoreError):
     """The key is not, or no longer, what the write expected. Nothing was written."""
 
@@ -82,13 +89,14 @@ class Store(Protocol):
         expected_revision: int | None = None,
         create_only: bool = False,
         requires: Sequence[str] = (),
+        unchanged: Unchanged | None = None,
         ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; it outlives this process once this returns.
 
         With `expected_revision`, only if the key's `mod_revision` is this one; with `create_only`,
-        only if there is no such key; with `requires`, only if all those keys are there. Raises
-        Conflict otherwise. Cancelled, it may have happened.
+        only if there is no such key; with `requires`, only if all those keys are there; with
+        `unchanged`, only if that holds. Raises Conflict otherwise. Cancelled, it may have happened.
         After `ttl_s` seconds, restarts or not, the key is gone as if it had been deleted, with what
         stands below it: a watch has those deletes. Without `ttl_s` the key stays, whatever was said of
         it before.

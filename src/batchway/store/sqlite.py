@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from batchway.errors import StoreError
-from batchway.store.base import Compacted, Conflict, Entry, Event, Listing
+from batchway.store.base import Compacted, Conflict, Entry, Event, Listing, Unchanged
 from batchway.store.file import BUSY_TIMEOUT_S, check_schema, open_file, pragma, transaction
 
 P = ParamSpec("P")
@@ -81,12 +81,13 @@ class SqliteStore:
         expected_revision: int | None = None,
         create_only: bool = False,
         requires: Sequence[str] = (),
+        unchanged: Unchanged | None = None,
         ttl_s: float | None = None,
     ) -> Entry:
         """Write `value`; on disk once this returns. Raises Conflict as `Store.put` says."""
         expected = 0 if create_only else expected_revision
         expires = None if ttl_s is None else self._now() + ttl_s
-        return await self._run(self._write, _put, key, value, expected, tuple(requires), expires)
+        return await self._run(self._write, _put, key, value, expected, tuple(requires), unchanged, expires)
 
     async def delete(
         self,
@@ -190,6 +191,7 @@ def _put(
     value: bytes,
     expected: int | None,
     requires: Sequence[str],
+    unchanged: Unchanged | None,
     expires: float | None,
 ) -> Entry:
     old = _check(db, key, expected)
@@ -197,6 +199,8 @@ def _put(
         if _find(db, required) is None:
             msg = f"{required} has gone meanwhile"
             raise Conflict(msg)
+    if unchanged is not None:
+        _check_below(db, unchanged)
     revision = _revision(db) + 1
     entry = Entry(key, value, old.create_revision if old else revision, revision)
     row = (key, value, entry.create_revision, revision, expires)
@@ -249,6 +253,15 @@ def _find(db: sqlite3.Connection, key: str) -> Entry | None:
 def _check_unchanged(db: sqlite3.Connection, since: int | None) -> None:
     if since is not None and (newest := _revision(db)) > since:
         msg = f"the store has been changed meanwhile: revision {newest}, expected {since}"
+        raise Conflict(msg)
+
+
+def _check_below(db: sqlite3.Connection, unchanged: Unchanged) -> None:
+    query = "SELECT key FROM entries WHERE key >= ? AND key < ? AND mod_revision > ? LIMIT 1"
+    prefix, since = unchanged.prefix, unchanged.since
+    row = db.execute(query, (prefix, prefix + "\U0010ffff", since)).fetchone()
+    if row is not None:
+        msg = f"{row[0]} has been changed meanwhile, after revision {since}"
         raise Conflict(msg)
 
 

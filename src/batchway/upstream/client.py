@@ -25,12 +25,19 @@ class UpstreamClient:
     """Sends requests to the nodes of one upstream resource. Whoever is done with it calls `close`."""
 
     def __init__(
-        self, upstream: Upstream, pools: Pools, terms: Terms, previous: "UpstreamClient | None" = None
+        self,
+        upstream: Upstream,
+        pools: Pools,
+        terms: Terms,
+        previous: "UpstreamClient | None" = None,
+        *,
+        log: bool = True,
     ) -> None:
         """`terms` are the worker's; the resource's own `keepalive_pool` and `max_connections` win.
 
         `previous` is the client of the same resource before it changed: what it knows of the nodes that
-        stay is known here, too. Raises InvalidResource if the client certificate cannot be used.
+        stay is known here, too. `log`: nodes that fail; not for who hears of each failure anyway. Raises
+        InvalidResource if the client certificate cannot be used.
         """
         self.upstream = upstream
         self.needs_lookup = upstream.type == "chash"
@@ -40,7 +47,7 @@ class UpstreamClient:
         before: Choice | None = None if previous is None else previous._choice
         self._choice: Choice = Choice(upstream, pools, self._reach, before)
         self._clock = asyncio.get_running_loop().time
-        self._failures = Failures(self._clock)
+        self._failures = Failures(self._clock, log=log)
 
     def close(self) -> None:
         """Stop probing nodes. Requests that are on their way go on."""

@@ -24,12 +24,15 @@ class _Told(Struct):
 class Failures:
     """Those of the nodes of one upstream. `clock` is in seconds."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, log: bool = True) -> None:
         self._clock = clock
+        self._is_logged = log
         self._told: dict[tuple[str, str], _Told] = {}
 
     def note(self, node: str, error: UpstreamError) -> None:
         """Log it, with the number of those only counted; or count it, if one was logged lately."""
+        if not self._is_logged:
+            return
         now, what = self._clock(), (node, error.code)
         told = self._told.get(what)
         if told is not None and now < told.quiet_until:

@@ -24,7 +24,7 @@ SICK = ("sick", "sick2")
 BROKEN = ("b1", "b2", "b3", "b4", "b5")
 """They hang up instead of answering, which counts as a try."""
 SLOW = ("slow1", "slow2", "slow3")
-"""They do so after a while."""
+"""Likewise: the first that is tried at once, the next after a while."""
 SILENT = "silent"
 """It takes requests and says nothing."""
 TLS, SICK_TLS, MUTUAL = "1983", "sicktls", "mutual"
@@ -76,8 +76,8 @@ class Fleet:
     def _hang_up(self, name: str, peer: Peer) -> None:
         if urlsplit(peer.read().target).path not in PROBED:
             self.tried.append(name)
-        if name in SLOW:
-            time.sleep(1)
+        if name in SLOW and len(self.tried) > 1:
+            time.sleep(4)
 
     def port(self, name: str) -> int:
         """Of the server of that name; where there is none, nobody listens."""

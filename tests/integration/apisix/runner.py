@@ -25,6 +25,12 @@ WRITES = ("put", "post", "patch", "delete", "get")
 REQUESTS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE")
 ITEM_METHODS = ("GET", "POST")
 METRICS = "/apisix/prometheus/metrics"
+LOOKED_AT = frozenset(
+    "body gives says with times within_s headers text has without matches header like all lacks at_once "
+    "statuses tally kinds remember moved_from tried order tries control metrics "
+    "dns ttl_s dns_asked seen sni".split()
+)
+"""What a step may say besides what to do: a word that nobody looks at would check nothing."""
 _NAME = re.compile(r"@([\w.]+)")
 
 
@@ -153,6 +159,8 @@ class Step:
         self._gateway = gateway
         self._fleet = fleet
         self._where = str(step)[:500]
+        unknown = step.keys() - LOOKED_AT - {*WRITES, *REQUESTS}
+        assert not unknown, f"{unknown} at {self._where}"
 
     def take(self) -> None:
         """Do it and check what comes of it; where it says so, again until it is so."""
@@ -267,9 +275,13 @@ class Step:
             assert body.strip() == step["text"].strip(), shown
         for part in _listed(step.get("has", [])):
             assert part in body, shown
+        for part in _listed(step.get("without", [])):
+            assert part not in body, shown
         assert re.search(step.get("matches", ""), body), shown
         for name, value in step.get("header", {}).items():
             assert answer.header(name) == value, shown
+        for name, pattern in step.get("like", {}).items():
+            assert re.search(pattern, answer.header(name) or ""), shown
         for name, values in step.get("all", {}).items():
             assert answer.all(name) == values, shown
         for name in step.get("lacks", []):

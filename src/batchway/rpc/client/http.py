@@ -95,7 +95,7 @@ class Sender:
             _Timeout(settings.connect_timeout_s, settings.timeout_s, settings.timeout_s),
             _Tls(settings.verify),
         )
-        self._client = UpstreamClient(server, self._pools, terms)
+        self._client = UpstreamClient(server, self._pools, terms, log=False)  # it is raised
 
     async def post(self, body: bytes, timeout_s: float, *, may_repeat: bool) -> Said:
         """What the server says to a body, within `timeout_s`. Raises ClientError.
