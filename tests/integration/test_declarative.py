@@ -313,6 +313,8 @@ def test_admin_api_reads_and_does_not_write(start: Start) -> None:
         ("POST", "/routes", mock("/b", "1")),
         ("PATCH", "/routes/5", {"uri": "/b"}),
         ("DELETE", "/routes/5", None),
+        ("PUT", "/routes/6", {"uri": 5}),  # would be refused elsewhere, too
+        ("PATCH", "/routes/6", {"uri": "/b"}),
     ):
         answer = gateway.admin(method, path, document)
         assert (answer.status, answer.header("allow")) == (405, "GET, HEAD"), method

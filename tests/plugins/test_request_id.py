@@ -121,14 +121,15 @@ def test_id_of_the_upstreams_stays() -> None:
     asyncio.run(main())
 
 
-def test_refusals_have_one_and_later_plugins_know_it() -> None:
+@pytest.mark.parametrize("variable", ["$request_id", "$apisix_request_id"])
+def test_refusals_have_one_and_later_plugins_know_it(variable: str) -> None:
     async def main() -> None:
         async with running() as gateway:
             put_route(
                 gateway,
                 None,
                 request_id={},
-                fault_injection={"abort": {"http_status": 503, "body": "$request_id"}},
+                fault_injection={"abort": {"http_status": 503, "body": variable}},
             )
             response = await get(gateway)
             assert isinstance(response.body, bytes)

@@ -56,6 +56,9 @@ class FakeStore:
         self.news.put_nowait(Event("delete", key, self.revision, None))
         return self.revision
 
+    def check_writable(self) -> None:
+        raise AssertionError
+
     async def list(self, prefix: str) -> Listing:
         self.listed += 1
         if self.list_error is not None:

@@ -170,6 +170,7 @@ class _Request(Struct):
             if place.id is None:
                 return await resources.list(place, selection(asked.args, place.kind), access)
             return await resources.get(place, access)
+        resources.check_writable()
         if asked.method == "DELETE":
             check_id(place.kind, place.id)
             return await resources.delete(place, force=call.flag(asked.args, "force"))

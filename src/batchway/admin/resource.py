@@ -98,6 +98,10 @@ class Resources:
         """What it stands below may have gone by its time, and it is about to."""
         return not place.kind.parent or await self._store.get(_parent(place).key) is not None
 
+    def check_writable(self) -> None:
+        """Raises ReadOnly if nothing can be written, whatever it is."""
+        self._store.check_writable()
+
     async def put(
         self,
         place: Place,

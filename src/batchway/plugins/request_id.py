@@ -60,7 +60,8 @@ class RequestId(Plugin):
         request_id = found.decode("latin-1") if found else self._make()
         if not found:
             context.set_header(name, request_id)
-        context.values["request_id"] = context.values[self._told] = request_id
+        for variable in ("request_id", "apisix_request_id", self._told):
+            context.values[variable] = request_id
         return None
 
     async def filter_response(self, context: Context, response: Response) -> Response:

@@ -75,6 +75,9 @@ class ReadOnly(StoreError):
 class Store(Protocol):
     """Where resources live. Every method raises StoreError when the store does not answer."""
 
+    def check_writable(self) -> None:
+        """Raises ReadOnly if nothing can be written here, whatever it is."""
+
     async def get(self, key: str) -> Entry | None:
         """What stands at `key`."""
 

@@ -65,6 +65,9 @@ class SqliteStore:
         await closing
         self._thread.shutdown()
 
+    def check_writable(self) -> None:
+        """Raises nothing."""
+
     async def get(self, key: str) -> Entry | None:
         """What stands at `key`."""
         return await self._run(_get, self._db, key, self._now())

@@ -118,6 +118,10 @@ class YamlFileStore:
 
     # --- what a Store does
 
+    def check_writable(self) -> None:
+        """Raises ReadOnly."""
+        raise self._refusal()
+
     async def get(self, key: str) -> Entry | None:
         """What stands at `key`."""
         self._check_open()
