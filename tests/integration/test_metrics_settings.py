@@ -95,3 +95,17 @@ def test_labels_and_buckets_change_by_a_reload(start_gateway: StartGateway, work
     count(gateway, 2)
     wait(lambda: total(gateway, "apisix_http_status") == 5, "it goes on where it was")
     assert not any("tenant" in given for given, _ in series(gateway, "apisix_http_status"))
+
+
+def test_what_is_counted_goes_down_by_no_reload(start_gateway: StartGateway) -> None:
+    """Also where a series stays the same and only its metric is made anew, and then as it was before."""
+    first, other = ({"default_buckets": buckets} for buckets in ([7, 60_000], [9, 60_000]))
+    gateway = start_gateway(settings(2, **first))
+    gateway.put("routes", "hello", ROUTE)
+    for done, attributes in enumerate((first, other, first, other)):
+        gateway.reload(settings(2, **attributes))
+        count(gateway, 6)
+        wait_counted(gateway, 6 * (done + 1))
+        requests = fetch(gateway.metrics, "GET", METRICS).body.decode()
+        assert f"\napisix_http_requests_total {6 * (done + 1)}.0\n" in requests
+        assert total(gateway, "apisix_http_latency_bucket", le="60000.0", type="request") == 6 * (done + 1)

@@ -33,6 +33,12 @@ def test_those_of_one_millisecond_are_in_order() -> None:
     assert len({one[:14] for one in made}) == 1
 
 
+def test_each_millisecond_begins_with_room_for_many() -> None:
+    counted = [maker(NOW_MS)().int >> 64 & 0xFFF for _ in range(64)]  # the counter's upper 12 bits
+
+    assert max(counted) < 0x800
+
+
 def test_two_makers_do_not_make_the_same() -> None:
     assert maker(NOW_MS)() != maker(NOW_MS)()
 

@@ -113,6 +113,8 @@ def test_neither_can_middleware_or_work_put_off() -> None:
 
     assert run(ask()) == b'{"jsonrpc":"2.0","result":"soon","id":1}'
     assert error(RpcApp(batch_middleware=[leave]), "any")["code"] == -32603
+    caller = Context(middleware=[leave])
+    assert error(app_that_raises(ValueError()), "none", context=caller)["code"] == -32603
 
 
 def test_each_failure_has_an_id_of_its_own() -> None:

@@ -122,6 +122,20 @@ def test_results_beyond_what_all_may_take_are_left_out(method: str, size: int) -
     assert all(one["error"] == TOO_LARGE for one in said if "error" in one)
 
 
+def test_error_without_data_is_told_whatever_the_bound() -> None:
+    app = echoing(max_reply_bytes=10)
+    assert error(app, "none") == {"code": -32601, "message": "Method not found"}
+    assert error(app, "text", [20]) == TOO_LARGE
+
+
+def test_no_room_for_what_is_told_of_a_call_without_an_id() -> None:
+    """As a notification whose params make it none: its answer has the id null, whatever it says."""
+    app = echoing(max_response_bytes=10)
+    assert answer(app, [call("number", [], 7), call("number", 1, ...)]) == [
+        {"jsonrpc": "2.0", "error": TOO_LARGE, "id": id} for id in (7, None)
+    ]
+
+
 def test_notifications_have_no_result_to_be_too_large() -> None:
     app = echoing(max_reply_bytes=10)
     assert answer(app, [call("text", [5000], ...), call("number")])[0]["result"] == 1

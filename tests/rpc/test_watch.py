@@ -112,10 +112,11 @@ def _waits(sent: Any) -> bool:
         ([], (None, -32600)),
         (b"{", (None, -32700)),
         ([call("ping")] * 4, (None, -32000)),
+        (call("ping" * 100), (None, -32053)),
     ],
 )
 def test_what_is_no_batch_is_one_call(document: Any, told: tuple[str | None, int]) -> None:
-    watch, _ = watched(make_app(max_items=3), document)
+    watch, _ = watched(make_app(max_items=3, max_body_bytes=400), document)
     assert outcomes(watch) == [(0, *told)]
     assert watch.id is None
 
@@ -218,6 +219,41 @@ def test_batch_that_is_refused_whole(error: Exception, code: int) -> None:
     watch, answer = watched(make_app(batch_middleware=[closed]), [call("ping"), note("ping")])
     assert answer["error"]["code"] == code
     assert outcomes(watch) == [(0, "ping", code), (1, "ping", code)]
+
+
+def test_refusal_after_answers_in_lines_undoes_none() -> None:
+    async def closing(_: Context, proceed: Callable[[], Awaitable[Any]]) -> None:
+        await proceed()
+        raise RpcError(9, "closed")
+
+    async def main() -> None:
+        watch, sent = Watch(), []
+
+        async def send(response: bytes) -> None:
+            sent.append(msgspec.json.decode(response))
+
+        body = msgspec.json.encode([call("ping"), note("out")])
+        await make_app(batch_middleware=[closing]).stream(body, send, Watched(watch))
+        assert [one.get("error", {}).get("code", 0) for one in sent] == [0, 9]
+        assert [code for _, _, code in outcomes(watch)] == [0, 7]
+
+    asyncio.run(main())
+
+
+def test_refusal_before_answers_in_lines_is_told_of_all() -> None:
+    async def closed(_: Context, proceed: Callable[[], Awaitable[Any]]) -> None:
+        raise RpcError(9, "closed")
+
+    async def main() -> None:
+        watch = Watch()
+
+        async def send(_: bytes) -> None: ...
+
+        body = msgspec.json.encode([call("ping"), note("out")])
+        await make_app(batch_middleware=[closed]).stream(body, send, Watched(watch))
+        assert [code for _, _, code in outcomes(watch)] == [9, 9]
+
+    asyncio.run(main())
 
 
 def test_profile_s_own_codes() -> None:

@@ -145,6 +145,7 @@ def test_page_escapes_names() -> None:
         ("/v1/other", 404, "404 Not Found"),
         ("/", 404, "404 Not Found"),
         ("/v1/route/1", 404, "route[1] not found"),
+        ("/v1/route/\u00fc \0", 404, "route[\u00fc \0] not found"),
         ("/v1/service/1", 404, "service[1] not found"),
         ("/v1/upstream/1", 404, "upstream[1] not found"),
         ("/v1/plugin_metadata/1", 404, "plugin metadata[1] not found"),
@@ -269,7 +270,10 @@ SECRET = "do-not-tell"
         {"plugins": {"proxy-rewrite": {"headers": {"add": {"X-Auth-Key": SECRET}}}}},
         {"plugins": {"response-rewrite": {"headers": {"add": [f"Set-Cookie: a={SECRET}"]}}}},
         {"plugins": {"proxy-rewrite": {"uri": f"/a?apikey={SECRET}&b=1"}}},
+        {"plugins": {"proxy-rewrite": {"headers": {"set": {"X-Auth": SECRET, "x-jwt": SECRET}}}}},
+        {"plugins": {"proxy-rewrite": {"uri": f"/a?auth={SECRET}&pwd={SECRET}"}}},
         {"plugins": {"redirect": {"uri": f"https://user:{SECRET}@a.test/"}}},
+        {"plugins": {"redirect": {"uri": f"https://user:p@{SECRET}@a.test/"}}},
         {
             "plugins": {
                 "elsewhere": {"redis_password": SECRET, "keys": {"secrets": [SECRET, {"a": SECRET}]}}
@@ -310,6 +314,7 @@ def test_what_is_no_secret_is_shown() -> None:
             "limit-count": {"count": 5, "time_window": 60, "key": "remote_addr", "key_type": "var"},
             "cors": {"allow_headers": "Authorization,X-Token", "allow_credential": False},
             "proxy-rewrite": {"headers": {"remove": ["Authorization", "X-Token"], "set": {"X-A": "at: 5"}}},
+            "redirect": {"uri": "https://a.test/@b?author=c"},
         },
     }
     assert told(entry("/routes/1", document), path="/v1/route/1")["value"] == document

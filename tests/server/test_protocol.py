@@ -52,6 +52,8 @@ class App:
             await self._answer(seen, send)
 
     async def _read(self, seen: Seen, receive: Any) -> bool:
+        if seen.path == "/early":
+            return True
         if seen.path == "/unread":
             await self.go_on.wait()
         more = True
@@ -971,5 +973,24 @@ def test_half_a_head_is_awaited_for_a_moment_when_the_listener_ends(
             assert (answer.status, answer.headers["connection"]) == (200, "close")
             assert HASTE_S <= await passed(half.has_answer) < 2 * HASTE_S
             assert (await half.answer()).status == 408
+
+    server.runner.run(main())
+
+
+def test_a_connection_that_is_idle_once_the_listener_ends_is_not_kept(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_DRAINING_S", HASTE_S)
+
+    async def main() -> None:
+        async with server.client() as client:
+            assert (
+                await client.ask(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+            ).status == 200
+            [connection] = connections(server)
+            await client.send(b"whole")  # with this the request is: answered long ago
+            connection.shutdown()
+            assert HASTE_S <= await passed(connection.transport.is_closing) < 2 * HASTE_S
+            assert await client.rest() == b""
 
     server.runner.run(main())

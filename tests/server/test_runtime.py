@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import signal
 import socket
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchway.config import Address, Settings
+from batchway.config import Address, Settings, StoreSettings
 from batchway.errors import ConfigError, StoreError
 from batchway.plugins.counters import LocalCounters
+from batchway.server import runtime as module
 from batchway.server.from_settings import make_registry
 from batchway.server.listener import ListenError, bind
-from batchway.server.runtime import Runtime
+from batchway.server.runtime import Runtime, Stopping, serve
+from batchway.store.base import Listing
 from tests.integration.ports import free_port
 
 
@@ -158,3 +162,57 @@ def test_hurry_reaches_the_ports_that_a_reload_gave_up(tmp_path: Path) -> None:
         writer.close()
 
     asyncio.run(main())
+
+
+# --- the end
+
+
+class HeldStore:
+    """Answers when it is let, and has nothing."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def list(self, _prefix: str) -> Listing:
+        self.is_asked.set()
+        await self.let.wait()
+        return Listing((), 0)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_ports_that_a_reload_opens_while_the_gateway_stops_are_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        given = settings(tmp_path, node_listen=())
+        store: Any = HeldStore()
+        runtime = Runtime(given, make_registry(given), store, counters=LocalCounters())
+        address = Address("127.0.0.1", free_port())
+        wanted = settings(tmp_path, node_listen=(address,))
+        reloading = asyncio.create_task(runtime.reload(wanted))
+        await store.is_asked.wait()
+        stopping = asyncio.create_task(runtime.stop())
+        await asyncio.sleep(0)
+        store.let.set()
+        await asyncio.gather(reloading, stopping)
+        bind(address).close()
+        with pytest.raises(Stopping):
+            await runtime.reload(wanted)
+
+    asyncio.run(main())
+
+
+def test_signals_are_heard_by_the_time_it_is_said_to_be_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops: list[Callable[[], object]] = []
+
+    @contextmanager
+    def heard(acts: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
+        stops.append(acts[signal.SIGTERM])
+        yield
+
+    monkeypatch.setattr(module, "heard", heard)
+    monkeypatch.setattr(module, "say_ready", lambda *_: stops.pop()())
+    given = settings(tmp_path, node_listen=(), store=StoreSettings(path=str(tmp_path / "b.db")))
+    asyncio.run(serve(given, lambda: given))

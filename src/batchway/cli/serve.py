@@ -34,17 +34,23 @@ def serve(path: Path) -> None:
       2  the config file is wrong
     """
     settings = _settings(path)
-    is_file = path.exists()
-    run(settings, lambda: _again(path, is_file=is_file), lambda settings: logs.configure(settings.log))
+    has_said = _says_something(path)
+    run(settings, lambda: _again(path, has_said=has_said), lambda settings: logs.configure(settings.log))
 
 
-def _again(path: Path, *, is_file: bool) -> Settings:
-    """As `_settings`; raises ConfigError also if a file that was there says nothing.
+def _says_something(path: Path) -> bool:
+    """Whether there is more in the file than comments."""
+    text = document.read(path)
+    return text is not None and document.parse(text, path) is not None
+
+
+def _again(path: Path, *, has_said: bool) -> Settings:
+    """As `_settings`; raises ConfigError also if a file that has said something says nothing any more.
 
     Who saves a file empties it first, or moves it away. All defaults are not what was meant by that, and a
     new admin key, written by us, would end what is being written.
     """
-    if is_file and not (document.read(path) or "").strip():
+    if has_said and not _says_something(path):
         raise ConfigError(f"{path}: it is empty or gone: reload again once it is written")
     return _settings(path)
 

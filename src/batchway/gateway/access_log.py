@@ -170,6 +170,9 @@ class AccessLog:
         """Take note of a request, and before it of the calls in its body."""
         if self._closed:  # a request that was cut off: by now the descriptor may be another file's
             return
+        if self._size > MAX_BUFFERED_BYTES:  # so that lines that nobody will see are not made
+            self._dropped += 1
+            return
         for text in self._texts(context):
             if self._size > MAX_BUFFERED_BYTES:
                 self._dropped += 1

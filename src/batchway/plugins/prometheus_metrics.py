@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -115,8 +115,9 @@ class Metrics:
     def __init__(self, shape: Shape) -> None:
         # here, and not above: the library looks at the environment when it is imported
         import prometheus_client as client  # noqa: PLC0415
-        from prometheus_client import core, multiprocess  # noqa: PLC0415
+        from prometheus_client import core, multiprocess, values  # noqa: PLC0415
 
+        _share_values(values)
         client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._client = client
         self._merge = multiprocess.MultiProcessCollector.merge
@@ -226,6 +227,17 @@ class Metrics:
                 is_up = node.status in ("healthy", "mostly_healthy")
                 found.add_metric((f"/apisix/{one.kind}/{one.id}", node.ip, str(node.port)), float(is_up))
         return found
+
+
+def _share_values(library: Any) -> None:
+    """Have one value for each series in a worker's file, also where metrics of two shapes count in it.
+
+    A value keeps the number that it has written last: after a reload, and another that takes it back, the
+    older of two would undo what the other has counted meanwhile. `library` is its module of values.
+    """
+    kind = library.ValueClass
+    if isinstance(kind, type) and getattr(kind, "_multiprocess", False):
+        library.ValueClass = cache(kind)
 
 
 @cache

@@ -250,7 +250,9 @@ class RpcApp:
             body = body.encode(errors="surrogatepass")  # which is no UTF-8, and told so
         limits = self.limits
         if len(body) > limits.max_body_bytes:
-            return self.refuse(RequestTooLarge())
+            too_large = RequestTooLarge()
+            note_refusal(context, too_large.error)
+            return self.refuse(too_large)
         try:
             batch = self._dialect.decode(body, max_items=limits.max_items, max_depth=limits.max_depth)
         except Unreadable as error:

@@ -235,7 +235,7 @@ class Session:
 
         try:
             await around(self._caller.middleware, context, innermost)()
-        except Exception as error:  # noqa: BLE001 - told to the client or to the log
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the client or to the log
             return self._teller.tell(call, error)
         return self._teller.tell(call, MethodNotFound())
 
@@ -296,7 +296,8 @@ class Session:
 
     def _instead(self, entry: Call | Malformed, error: RpcError) -> Raw:
         """What is said in place of a response that cannot be sent."""
-        return self._teller.failure(error.error, entry.id)
+        # A notification has a response where its params made it no call.
+        return self._teller.failure(error.error, NULL_ID if entry.id is NO_ID else entry.id)
 
 
 def _is_to_stop() -> bool:

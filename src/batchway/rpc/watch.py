@@ -91,6 +91,11 @@ class Watch:
         for entry in self._entries:
             self.replace(entry, code)
 
+    def fail_rest(self, code: int) -> None:
+        """An error is sent in place of those responses that were not sent before it."""
+        for fate in self._fates.values():
+            fate.end(code)
+
     def close(self) -> None:
         """The batch is over; what has not ended was cut off."""
         for fate in self._fates.values():
@@ -119,6 +124,7 @@ class WatchedSession(Session):
     def __init__(self, service: Service, batch: Batch, caller: Watched) -> None:
         super().__init__(service, batch, caller)
         self._watch = watch = caller.watch
+        self._fail = watch.fail_all
         watch.open(batch)
         self._teller = service.teller.watched(watch.fail)
 
@@ -131,6 +137,7 @@ class WatchedSession(Session):
 
     async def stream(self, send: Send) -> None:
         """As any other session."""
+        self._fail = self._watch.fail_rest
         try:
             await super().stream(send)
         finally:
@@ -159,5 +166,5 @@ class WatchedSession(Session):
         return super()._instead(entry, error)
 
     def _refusal(self, error: BaseException) -> bytes | None:
-        self._watch.fail_all(error.code if isinstance(error, RpcError) else INTERNAL_ERROR)
+        self._fail(error.code if isinstance(error, RpcError) else INTERNAL_ERROR)
         return super()._refusal(error)

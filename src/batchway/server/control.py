@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 _KINDS = ("routes", "services", "upstreams")
 _PLURALS = {name.removesuffix("s"): name for name in _KINDS}
-_AT_ONCE = 200
+_AT_ONCE = 50
 """So many resources are shown before requests get a turn."""
 
 
@@ -159,7 +159,9 @@ class ControlApp:
         return [(Place(KINDS[kind], entry.key.rpartition("/")[2]), entry) for entry in found]
 
     def _find(self, kind: str, id_: str) -> tuple[Place, Entry] | None:
-        return next((held for held in self._of(kind) if held[0].id == id_), None)
+        place = Place(KINDS[kind], id_)
+        key = place.collection + id_  # not `place.key`: it may be no id at all
+        return next(((place, entry) for entry in self._entries() if entry.key == key), None)
 
     async def _tell_all(self, kind: str) -> Response:
         shown = [document async for document in self._shown(kind)]

@@ -18,10 +18,13 @@ from batchway.plugins import Plugin
 from batchway.store.base import Entry
 
 MASK = "***"
-_NAMES = r"authorization|cookie|passw|secret|token|credential|signature|(?:api|auth|access|private)[-_]?key"
+_NAMES = (
+    r"authorization|(?<![a-z])auth(?![a-z])|jwt|cookie|passw|pwd|secret|token|credential|signature"
+    r"|(?:api|auth|access|private)[-_]?key"
+)
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 _LINE = re.compile(r"\s*([\w-]+)\s*:")
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s@]+(?=@)")
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
 _ARGUMENT = re.compile(rf"([?&][^=&#\s]*(?:{_NAMES})[^=&#\s]*=)[^&#\s]+", re.IGNORECASE)
 _CONDITIONS = frozenset({"vars", "filter"})
 """Under these names stand expressions such as `[["http_x_token", "==", "abc"]]`."""

@@ -123,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._in_body:
             self._count_body(len(data))
         elif self.timeout_keep_alive_task is None and self._timer is None and self._is_idle():
-            self._expect(self.timeout_keep_alive)  # what came was an empty line, say
+            # What came was an empty line, say, or the rest of a body that was answered before.
+            self._expect(_DRAINING_S if self._is_draining else self.timeout_keep_alive)
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size

@@ -62,7 +62,6 @@ async def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
         counters = LocalCounters(settings.limits.counter_keys)
         runtime = Runtime(settings, registry, store, counters=counters)
         await runtime.start()
-        say_ready(settings, 1, runtime.served)
         await _serve_until_told(runtime, reload)
     finally:
         await store.close()
@@ -111,6 +110,7 @@ async def _serve_until_told(runtime: "Runtime", reload: Callable[[], Settings]) 
     reloading = loop.create_task(_reload_when(again, reload_now))
     with heard({signal.SIGTERM: stop_or_hurry, signal.SIGINT: stop_or_hurry, signal.SIGHUP: again.set}):
         try:
+            say_ready(runtime.settings, 1, runtime.served)  # only now: who reads it may send a signal
             await stop.wait()
             log.info("draining", grace_s=runtime.settings.limits.shutdown_grace_s)
         finally:
@@ -154,6 +154,12 @@ class Alone:
 
     async def applied(self, revision: int) -> None:
         """Wait for nobody."""
+
+
+class Stopping(BatchwayError):
+    """It is too late for a reload."""
+
+    code = "stopping"
 
 
 class Runtime:
@@ -200,6 +206,8 @@ class Runtime:
         self._retiring: dict[asyncio.Task[None], Listener] = {}
         self._following: asyncio.Task[None] | None = None
         self._access_log: AccessLog | None = None
+        self._reloading = asyncio.Lock()
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Bind, load the store, accept. Raises ListenError, StoreError."""
@@ -276,6 +284,12 @@ class Runtime:
 
     async def reload(self, settings: Settings) -> None:
         """Go on with `settings`. Nothing changes if they cannot be used: raises BatchwayError."""
+        async with self._reloading:
+            if self._is_stopping:
+                raise Stopping("the gateway is about to end")
+            await self._change_to(settings)
+
+    async def _change_to(self, settings: Settings) -> None:
         registry = make_registry(settings)
         access = make_access(settings, registry)
         fresh = self._bind_new(settings)
@@ -331,6 +345,9 @@ class Runtime:
 
     async def stop(self) -> None:
         """Drain: accept no more, let running batches finish for the configured grace."""
+        self._is_stopping = True
+        async with self._reloading:
+            pass  # what it opens is to be closed, too
         await self._stop_listeners(self.settings.limits.shutdown_grace_s)
         await asyncio.gather(*self._retiring)
         await self._end()
