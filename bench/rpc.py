@@ -28,7 +28,8 @@ MOST_OF_HAND_WRITTEN = 1.5
 MOST_OF_FASTEST_PEER = 0.5
 CALLS = 100
 """In a batch."""
-BATCHES_A_ROUND = 20
+BATCHES_A_ROUND = 100
+"""The first few of a round find the caches full of what another server needs."""
 
 
 class Maths(Procedure):

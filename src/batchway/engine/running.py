@@ -102,7 +102,7 @@ class Running(Generic[I, R]):
         items, target, results, fresh = self.items, self.target, self.results, self.fresh
         context, pristine = self._context, self._pristine
         plain: type | None = None  # the class of an answer that is no awaitable
-        first, answered = self.next, 0
+        first, begun = self.next, 0
         has_room = len(self.tasks) < self.concurrency
         index = first - 1
         # Every nanosecond in here is one for each call of a JSON-RPC batch.
@@ -118,20 +118,20 @@ class Running(Generic[I, R]):
             if answer.__class__ is not plain:
                 if hasattr(answer, "__await__"):
                     self._begin(index, answer)
+                    begun += 1
                     if len(self.tasks) < self.concurrency:
                         continue
                     has_room = False
                     break
                 plain = answer.__class__
             results[index] = answer
-            answered += 1
             if fresh is not None:
                 fresh.append(index)
             if context != pristine:
                 self._context = pristine.copy()
                 break
         self.next = index + 1
-        self.open -= answered
+        self.open -= self.next - first - begun
         return has_room and self.next < len(items)
 
     def take(self, index: int) -> R | BatchwayError:
