@@ -1,5 +1,6 @@
 """An app as a view of Django, under ASGI and under WSGI."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]  # Django ships no types
 from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]
-from django.test import override_settings  # type: ignore[import-untyped]
+from django.test import RequestFactory, override_settings  # type: ignore[import-untyped]
 from django.urls import path  # type: ignore[import-untyped]
 
 from batchway.rpc import Context, RpcApp
@@ -140,6 +141,18 @@ def test_a_body_may_be_as_large_as_the_app_says(size: int) -> None:
         else:
             assert str(status).startswith("200")
             assert json.loads(body)[0]["result"] == "pong"
+
+
+async def ask(request: Any) -> Any:
+    return await rpc_view(app)(request)
+
+
+def test_body_is_there_for_middleware_after_it() -> None:
+    body = json.dumps(call("ping")).encode()
+    request = RequestFactory().post("/rpc", body, content_type="application/json")
+    response = asyncio.run(ask(request))
+    assert json.loads(response.content)["result"] == "pong"
+    assert request.body == body
 
 
 def test_answers_in_lines_under_wsgi() -> None:

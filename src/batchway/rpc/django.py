@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig  # type: ignore[import-untyped]
 from django.http import HttpResponse, StreamingHttpResponse  # type: ignore[import-untyped]
 from django.views.decorators.csrf import csrf_exempt  # type: ignore[import-untyped]
 
@@ -54,9 +55,18 @@ def _request(request: Any, max_bytes: int) -> Request:
         request.path,
         meta.get("QUERY_STRING", ""),
         Headers(end_to_end(pairs)),
-        request.read(max_bytes + 1),  # `request.body` has a limit of its own, and words for it
+        _body(request, max_bytes),
         origin,
     )
+
+
+def _body(request: Any, max_bytes: int) -> bytes:
+    """The body, or as much as shows that it is too large. It stays there for middleware, if it can."""
+    try:
+        body: bytes = request.body
+    except RequestDataTooBig:  # for Django's own taste; the app has a limit, and words for it
+        body = request.read(max_bytes + 1)
+    return body
 
 
 def _port(said: str | None) -> int:

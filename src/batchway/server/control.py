@@ -22,7 +22,7 @@ from batchway.plugins.variables import host_name
 from batchway.server import control_shown
 from batchway.server.control_page import page
 from batchway.store.base import Entry
-from batchway.upstream import UpstreamHealth
+from batchway.upstream import UpstreamHealth, is_address
 from batchway.wire import Receive, Scope, Send, follow_lifespan, send_response
 
 log = structlog.get_logger(__name__)
@@ -234,20 +234,12 @@ def _check_asker(scope: Scope) -> None:
         raise _Refused(403, "refused: a page in a browser has sent this")
     server = scope.get("server")
     host = host_name(headers.get(b"host", b"")).strip("[]")
-    if server and _is_loopback(server[0]) and host != "localhost" and not _is_address(host):
+    if server and _is_loopback(server[0]) and host != "localhost" and not is_address(host):
         raise _Refused(403, "refused: expected an address or localhost in Host")
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(host: str) -> bool:
-    return _is_address(host) and ip_address(host).is_loopback
+    return is_address(host) and ip_address(host).is_loopback
 
 
 def _check_method(scope: Scope, allowed: str) -> None:

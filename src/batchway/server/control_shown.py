@@ -6,7 +6,6 @@ those who have a key: a header that is set for the upstream, a condition on one.
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from batchway.admin.kinds import Document, Place
 from batchway.config.resources import decode_upstream
 from batchway.plugins import Plugin
 from batchway.store.base import Entry
+from batchway.upstream import is_address
 
 MASK = "***"
 _NAMES = (
@@ -61,19 +61,11 @@ def _with_nodes(document: Document, path: tuple[str, ...]) -> tuple[Document, bo
         return document | {path[0]: changed}, has_domain
     said = {name: document[name] for name in ("nodes", "scheme") if name in document}
     nodes = decode_upstream(said).node_list()
-    has_domain = not all(_is_address(node.host) for node in nodes)
+    has_domain = not all(is_address(node.host) for node in nodes)
     if isinstance(document["nodes"], dict):
         listed = [{"host": node.host, "port": node.port, "weight": node.weight} for node in nodes]
         document = document | {"nodes": listed}
     return document, has_domain
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 # --- what is hidden

@@ -6,7 +6,7 @@ from batchway.upstream.keys import Lookup
 from batchway.upstream.pool import Terms
 from batchway.upstream.pools import Pools
 from batchway.upstream.reach import check_certificate
-from batchway.upstream.resolver import Resolver
+from batchway.upstream.resolver import Resolver, is_address
 
 __all__ = [
     "Lookup",
@@ -16,4 +16,5 @@ __all__ = [
     "UpstreamClient",
     "UpstreamHealth",
     "check_certificate",
+    "is_address",
 ]
