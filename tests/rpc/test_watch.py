@@ -13,13 +13,11 @@ from batchway.rpc.session import Session
 from batchway.rpc.watch import Watch, Watched
 from tests.loops import until
 
-
-def call(method: str, id: Any = 1, **more: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": method, "id": id, **more}
+from .asking import call
 
 
 def note(method: str) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": method}
+    return call(method, id=...)
 
 
 def make_app(**options: Any) -> RpcApp:
